@@ -1,0 +1,1 @@
+//! Turns records into tables: group means, gaps with intervals and p, verdicts.

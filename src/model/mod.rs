@@ -1,0 +1,122 @@
+//! Asks language models: text in, text or numbers out. No tensor leaves this module.
+
+use anyhow::Result;
+
+/// One turn of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    pub role: String,
+    pub content: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prompt {
+    /// Rendered with the model's chat template; no tokens are added to what it renders.
+    Chat(Vec<Message>),
+    /// Encoded as it is, with the tokenizer's own special tokens.
+    Text(String),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sampling {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// In (0, 1]; 1 keeps every token.
+    pub top_p: f64,
+    pub max_new_tokens: usize,
+    /// The answer ends before the first of these.
+    pub stop: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct GenerateRequest {
+    /// Names the request in errors, usually the case id.
+    pub label: String,
+    pub prompt: Prompt,
+    pub sampling: Sampling,
+    /// Key of the request's own random stream; nothing else decides what is drawn.
+    pub seed: [u8; 32],
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// An ending token or a stop string.
+    Stop,
+    /// The limit of new tokens.
+    Length,
+}
+
+impl Finish {
+    /// As it stands in responses.csv.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// Special tokens left out.
+    pub text: String,
+    /// The ending token included.
+    pub token_ids: Vec<u32>,
+    pub finish: Finish,
+    pub prompt_tokens: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct LikelihoodRequest {
+    pub label: String,
+    pub context: String,
+    pub continuation: String,
+}
+
+#[derive(Debug, Clone)]
+pub struct Likelihood {
+    /// Sum of natural-log probabilities of the continuation's tokens.
+    pub nats: f64,
+    pub per_token: Vec<f64>,
+    /// The border between context and continuation fell inside a token of the joint encoding.
+    pub boundary_merges: bool,
+}
+
+/// What a run's manifest says of its model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelCard {
+    /// Label for folders: catalog name, hub name, or file stem.
+    pub label: String,
+    /// SHA-256 (hex) of the weights.
+    pub digest: String,
+    /// e.g. `llama`
+    pub architecture: String,
+    /// e.g. `f32`
+    pub dtype: String,
+    /// `cpu`, `cuda` or `metal`
+    pub device: String,
+    pub context_length: usize,
+    pub has_chat_template: bool,
+}
+
+/// A model that can be asked. Every request is answered exactly once, in any order, and its answer
+/// depends on that request alone: not on its neighbours, its position, the batch or the threads.
+pub trait LanguageModel {
+    fn card(&self) -> &ModelCard;
+
+    /// Number of prompt tokens, to refuse what does not fit before anything is run.
+    fn prompt_tokens(&self, prompt: &Prompt) -> Result<usize>;
+
+    /// Calls `sink(index of the request, answer)` as each answer ends. An error of the sink ends the run.
+    fn generate(
+        &self,
+        requests: &[GenerateRequest],
+        sink: &mut dyn FnMut(usize, Generation) -> Result<()>,
+    ) -> Result<()>;
+
+    fn log_likelihood(
+        &self,
+        requests: &[LikelihoodRequest],
+        sink: &mut dyn FnMut(usize, Likelihood) -> Result<()>,
+    ) -> Result<()>;
+}

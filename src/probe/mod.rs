@@ -1,0 +1,1 @@
+//! Turns cases into questions for a model and its answers into rows.

@@ -1,0 +1,1 @@
+//! Shows tables: CSV files, terminal.

@@ -1,0 +1,1 @@
+//! Statistics on paired, clustered scores: numbers and names in, numbers out.
