@@ -1,5 +1,7 @@
 //! Asks language models: text in, text or numbers out. No tensor leaves this module.
 
+pub mod kernel;
+
 use anyhow::Result;
 
 /// One turn of a chat.

@@ -1,0 +1,13 @@
+//! Computes the CPU's inner loops: matrix product, attention, activations.
+//!
+//! Every output element is one fixed chain of operations on its own inputs, so that a row's bits do not
+//! depend on its neighbours, on the number of rows or threads, or on the instruction set chosen at run time.
+//! `unsafe` is confined to this folder.
+
+mod attention;
+mod gemm;
+mod math;
+
+pub use attention::{AttentionShape, KvPiece, QueryRow, attend};
+pub use gemm::PackedMatrix;
+pub use math::{erf, exp, silu_mul};
