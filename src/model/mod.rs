@@ -1,5 +1,8 @@
 //! Asks language models: text in, text or numbers out. No tensor leaves this module.
 
+pub mod catalog;
+pub mod files;
+
 use anyhow::Result;
 
 /// One turn of a chat.
