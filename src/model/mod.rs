@@ -1,6 +1,8 @@
 //! Asks language models: text in, text or numbers out. No tensor leaves this module.
 
 pub mod kernel;
+pub mod catalog;
+pub mod files;
 
 use anyhow::Result;
 
