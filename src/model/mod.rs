@@ -1,8 +1,16 @@
 //! Asks language models: text in, text or numbers out. No tensor leaves this module.
 
-pub mod kernel;
 pub mod catalog;
+pub mod chat;
+pub mod decoder;
+pub mod device;
 pub mod files;
+pub mod gguf;
+pub mod kernel;
+pub mod local;
+pub mod plan;
+pub mod sampling;
+pub mod tokenizer;
 
 use anyhow::Result;
 
@@ -123,4 +131,22 @@ pub trait LanguageModel {
         requests: &[LikelihoodRequest],
         sink: &mut dyn FnMut(usize, Likelihood) -> Result<()>,
     ) -> Result<()>;
+}
+
+/// How a model is opened; none of it changes an answer, but for the device's arithmetic.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    pub device: device::DeviceChoice,
+    /// Tokens that a step computes at most; [`plan::BATCH_TOKENS`] when none.
+    pub batch_tokens: Option<usize>,
+    pub offline: bool,
+    pub quiet: bool,
+}
+
+/// Finds the files of `spec` (a catalog name, a folder, a .gguf file or a hub id), fetching what is missing, and loads them.
+pub fn open(spec: &str, options: &OpenOptions) -> Result<local::LocalModel> {
+    let device = options.device.open()?;
+    let access = files::Access { offline: options.offline, quiet: options.quiet };
+    let files = files::resolve_model(spec, &access)?;
+    local::LocalModel::load(&files, &device, options.batch_tokens.unwrap_or(plan::BATCH_TOKENS))
 }
