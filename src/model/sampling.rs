@@ -4,6 +4,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::model::Sampling;
+use crate::model::kernel::exp;
 
 pub struct Sampler {
     temperature: f64,
@@ -26,16 +27,17 @@ impl Sampler {
             return argmax(logits);
         }
         let draw = (self.random.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
-        let max = f64::from(logits[argmax(logits) as usize]);
-        let weight = |logit: f32| ((f64::from(logit) - max) / self.temperature).exp();
-        let total: f64 = logits.iter().map(|&logit| weight(logit)).sum();
+        let max = logits[argmax(logits) as usize];
+        let scale = (1.0 / self.temperature) as f32;
+        let weights: Vec<f32> = logits.iter().map(|&logit| exp((logit - max) * scale)).collect();
+        let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
         // Tokens below this share hold less than 1 − top_p together, so none of them is in the nucleus; what lies below
         // a 53-bit draw's resolution cannot be drawn either.
         let floor = total * ((1.0 - self.top_p) / logits.len() as f64).max(f64::EPSILON / logits.len() as f64);
-        let mut nucleus: Vec<(f64, u32)> = logits
+        let mut nucleus: Vec<(f64, u32)> = weights
             .iter()
             .enumerate()
-            .map(|(id, &logit)| (weight(logit), id as u32))
+            .map(|(id, &weight)| (f64::from(weight), id as u32))
             .filter(|&(weight, _)| weight >= floor)
             .collect();
         nucleus.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
