@@ -8,6 +8,11 @@ mod contrast;
 mod decide;
 mod plan;
 
+#[cfg(test)]
+mod calibration;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};

@@ -1,5 +1,7 @@
 //! Holds what is declared before any score is seen: groups, references, ranges, margins.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use anyhow::{Result, bail};
 
 use crate::record::Record;
@@ -69,21 +71,25 @@ impl Plan {
         }
     }
 
-    /// What can be read off records that come without a suite: their axes, and their scorers with range 0 to 1 and no
-    /// margin. References, ranges and margins are for the caller to fill in.
+    /// What can be read off records that come without a suite: their axes and groups, and their scorers with range 0 to
+    /// 1 and no margin. References, ranges and margins are for the caller to fill in.
     pub fn of_records(records: &[Record], seed: u64) -> Plan {
-        let sorted = |pick: fn(&Record) -> &String| {
-            let mut names: Vec<String> = records.iter().map(pick).cloned().collect();
-            names.sort_unstable();
-            names.dedup();
-            names
-        };
-        let axes = sorted(|record| &record.axis).into_iter().map(|name| AxisPlan { name, ..AxisPlan::default() });
-        let scorers = sorted(|record| &record.scorer).into_iter();
+        let mut axes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for record in records {
+            axes.entry(&record.axis).or_default().insert(&record.group);
+        }
+        let axes = axes.into_iter().map(|(name, groups)| AxisPlan {
+            name: name.to_owned(),
+            groups: groups.into_iter().map(str::to_owned).collect(),
+            ..AxisPlan::default()
+        });
+        let scorers: BTreeSet<&str> = records.iter().map(|record| record.scorer.as_str()).collect();
+        let scorers =
+            scorers.into_iter().map(|name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
         Plan {
             suite: records.first().map(|record| record.suite.clone()).unwrap_or_default(),
             axes: axes.collect(),
-            scorers: scorers.map(|name| ScorerPlan { name, range: (0.0, 1.0), margin: None }).collect(),
+            scorers: scorers.collect(),
             alpha: Plan::ALPHA,
             seed,
             resamples: Plan::RESAMPLES,
@@ -107,6 +113,16 @@ impl Plan {
         }
         if self.resamples == 0 {
             bail!("resamples is 0; at least 1 is needed, usually {}", Plan::RESAMPLES);
+        }
+        for axis in &self.axes {
+            let Some(reference) = &axis.reference else { continue };
+            if !axis.groups.is_empty() && !axis.groups.contains(reference) {
+                bail!(
+                    "axis {:?}: its reference is {reference:?}, which is none of its groups; choose one of {}",
+                    axis.name,
+                    axis.groups.join(", ")
+                );
+            }
         }
         for scorer in &self.scorers {
             let (low, high) = scorer.range;

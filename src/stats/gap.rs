@@ -128,7 +128,9 @@ struct TermVariance {
 impl TermVariance {
     /// `None` when some group has too few terms to be a sample of them.
     fn of(matrix: &Matrix, contrast: &Contrast, clusters: &[usize]) -> Option<TermVariance> {
-        let groups: Vec<(usize, f64)> = contrast.groups().collect();
+        let mut groups: Vec<(usize, f64)> = contrast.groups().collect();
+        // By index, so that a swap of group and reference sums in the same order.
+        groups.sort_unstable_by_key(|&(group, _)| group);
         let cell = |cluster: usize, group: usize| -> Option<&Cell> { matrix.cell(cluster, group) };
         let mut group_means = Vec::with_capacity(groups.len());
         for &(group, _) in &groups {

@@ -39,7 +39,7 @@ impl BootstrapT {
             for draw in bytes.chunks_exact(4) {
                 let draw = u32::from_le_bytes([draw[0], draw[1], draw[2], draw[3]]);
                 // Scaling 32 bits favours no cluster by more than clusters / 2³².
-                let deviation = deviations[(u64::from(draw) * clusters >> 32) as usize];
+                let deviation = deviations[((u64::from(draw) * clusters) >> 32) as usize];
                 total += deviation;
                 squares += deviation * deviation;
             }

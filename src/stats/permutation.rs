@@ -49,7 +49,7 @@ impl BlockSums {
             .chunks(BLOCK)
             .map(|block| {
                 std::array::from_fn(|pattern| {
-                    block.iter().enumerate().map(|(bit, d)| if pattern >> bit & 1 == 1 { *d } else { -d }).sum()
+                    block.iter().enumerate().map(|(bit, d)| if (pattern >> bit) & 1 == 1 { *d } else { -d }).sum()
                 })
             })
             .collect();
@@ -62,8 +62,12 @@ impl BlockSums {
         let patterns = 1_usize << self.clusters;
         let reached = (0..patterns)
             .filter(|pattern| {
-                let sum: f64 =
-                    self.tables.iter().enumerate().map(|(block, table)| table[pattern >> (BLOCK * block) & 0xff]).sum();
+                let sum: f64 = self
+                    .tables
+                    .iter()
+                    .enumerate()
+                    .map(|(block, table)| table[(pattern >> (BLOCK * block)) & 0xff])
+                    .sum();
                 sum.abs() >= self.threshold
             })
             .count();
