@@ -1,1 +1,17 @@
-//! Statistics on paired, clustered scores: numbers and names in, numbers out.
+//! Computes statistics on paired, clustered scores: numbers and names in, numbers out.
+//!
+//! The unit of inference is the cluster (template × context). [`matrix`] averages samples into cells, [`gap`] pairs
+//! them, [`interval`] and [`permutation`] say how sure a gap is, [`adjust`] corrects a family of p-values and
+//! [`equivalence`] decides. Undefined is `None`, never 0. Nothing here knows suites, records or files.
+
+pub mod adjust;
+pub mod effect;
+pub mod equivalence;
+pub mod gap;
+pub mod interval;
+pub mod matrix;
+pub mod means;
+pub mod permutation;
+pub mod power;
+pub mod random;
+pub mod student;

@@ -1,1 +1,0 @@
-//! Turns records into tables: group means, gaps with intervals and p, verdicts.

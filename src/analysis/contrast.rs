@@ -1,0 +1,189 @@
+//! Computes one gap of one group: difference, error, p, intervals, and whether its missing scores differ.
+
+use super::{Block, GapRow, Plan, REST, Status};
+use crate::stats::effect::d_z;
+use crate::stats::gap::{Contrast, Gap, paired_gap};
+use crate::stats::interval::{BootstrapT, clipped, critical_value, rule_of_three};
+use crate::stats::matrix::Matrix;
+use crate::stats::means;
+use crate::stats::permutation::{sign_flip, smallest_p};
+use crate::stats::power::{POWER, minimum_detectable_effect};
+use crate::stats::random::Address;
+use crate::stats::student::t_two_sided_p;
+
+/// A difference in the share of unscored records below this is not called differential missingness (stats.md §11).
+const MISSINGNESS: f64 = 0.05;
+
+/// Beyond this many members the random flips of the family are increased (stats.md §5).
+const FAMILY_FOR_RESAMPLES: usize = 25;
+
+/// A gap before what depends on the whole family: random p and intervals.
+pub(super) struct Estimate<'a> {
+    block: &'a Block<'a>,
+    group: &'a str,
+    /// Names of the groups compared with.
+    others: Vec<&'a str>,
+    gap: Option<Gap>,
+}
+
+/// One estimate for every group but the reference, by name.
+pub(super) fn estimates<'a>(block: &'a Block<'a>) -> Vec<Estimate<'a>> {
+    let axis = &block.axis;
+    let groups = axis.groups.iter().map(String::as_str);
+    let tested = groups.filter(|group| axis.reference.as_deref() != Some(group));
+    let estimates = tested.map(|group| {
+        let others: Vec<&str> = match axis.reference.as_deref() {
+            Some(reference) => vec![reference],
+            // Groups without any score cannot be part of the rest: they would leave no complete cluster to anyone.
+            None => axis
+                .groups
+                .iter()
+                .map(String::as_str)
+                .filter(|other| *other != group && !axis.controls.iter().any(|control| control == other))
+                .filter(|other| block.scores.group(other).is_some())
+                .collect(),
+        };
+        let gap = contrast(block, &block.scores, group, &others)
+            .map(|contrast| paired_gap(&block.scores, &contrast, block.scorer.width()));
+        Estimate { block, group, others, gap }
+    });
+    estimates.collect()
+}
+
+fn contrast(block: &Block<'_>, matrix: &Matrix, group: &str, others: &[&str]) -> Option<Contrast> {
+    let group = matrix.group(group)?;
+    let others: Vec<usize> = others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
+    (!others.is_empty()).then_some(Contrast { group, others, paired: block.axis.paired })
+}
+
+impl Estimate<'_> {
+    /// Declared outcomes with data are adjusted together; missing groups are outside.
+    pub(super) fn is_in_family(&self) -> bool {
+        self.gap.is_some() && self.block.scorer.margin.is_some()
+    }
+
+    pub(super) fn row(&self, plan: &Plan, family: usize) -> GapRow {
+        let (axis, scorer) = (&self.block.axis, self.block.scorer);
+        let count = self.block.counts.get(self.group);
+        let mut row = GapRow {
+            suite: plan.suite.clone(),
+            axis: axis.name.clone(),
+            group: self.group.to_owned(),
+            reference: axis.reference.clone().unwrap_or_else(|| REST.to_owned()),
+            scorer: scorer.name.clone(),
+            terms: count.map_or(0, |count| count.terms.len()),
+            responses: count.map_or(0, |count| count.responses),
+            unscored: count.map_or(0, |count| count.unscored),
+            group_mean: self.mean(self.group),
+            reference_mean: self.mean_of_others(),
+            margin: scorer.margin,
+            status: Status::MissingGroup,
+            control: axis.controls.iter().any(|control| control == self.group),
+            width: scorer.width(),
+            ..GapRow::default()
+        };
+        if let Some(gap) = &self.gap {
+            row.clusters = gap.clusters.len();
+            row.gap = gap.gap;
+            row.status = Status::Insufficient;
+            row.p = Some(1.0);
+            let tests = if self.is_in_family() { family.max(1) } else { 1 };
+            self.fill_error(&mut row, gap, plan, tests);
+            self.fill_missingness(&mut row, plan, tests);
+        }
+        row
+    }
+
+    fn mean(&self, group: &str) -> Option<f64> {
+        means::mean(&self.block.scores.cell_means(self.block.scores.group(group)?))
+    }
+
+    fn mean_of_others(&self) -> Option<f64> {
+        let values: Option<Vec<f64>> = self.others.iter().map(|other| self.mean(other)).collect();
+        means::mean(&values?)
+    }
+
+    fn address<'b>(&'b self, plan: &'b Plan) -> Address<'b> {
+        Address {
+            seed: plan.seed,
+            suite: &plan.suite,
+            axis: &self.block.axis.name,
+            pair: [self.group, self.block.axis.reference.as_deref().unwrap_or(REST)],
+            scorer: &self.block.scorer.name,
+        }
+    }
+
+    fn fill_error(&self, row: &mut GapRow, gap: &Gap, plan: &Plan, tests: usize) {
+        let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return };
+        let flips = flips(plan, tests);
+        row.se = Some(error.se);
+        row.df = Some(error.df);
+        row.sd = Some(error.sd);
+        row.se_terms = Some(error.v_added.sqrt());
+        row.deff_template = gap.template_design_effect(&self.block.scores);
+        row.p = p(gap, flips, &self.address(plan), "sign flip");
+        let (level, level90) = (1.0 - plan.alpha, 1.0 - 2.0 * plan.alpha);
+        let clusters = gap.clusters.len();
+        let halves = if error.se > 0.0 {
+            row.status = Status::Ok;
+            row.d_z = d_z(&gap.differences);
+            let key = self.address(plan).key("bootstrap-t");
+            let bootstrap = BootstrapT::of(&gap.differences, plan.resamples, &key);
+            let half = |level| critical_value(error.df, level, bootstrap.as_ref()) * error.se;
+            (Some(half(level)), Some(half(level90)))
+        } else {
+            row.status = Status::ZeroVariance;
+            (rule_of_three(row.width, clusters, level), rule_of_three(row.width, clusters, level90))
+        };
+        (row.low, row.high) = limits(centre, halves.0, row.width);
+        (row.low90, row.high90) = limits(centre, halves.1, row.width);
+        let alpha = plan.alpha / tests as f64;
+        if smallest_p(clusters, flips) <= alpha {
+            row.mde = minimum_detectable_effect(error.se, error.df, alpha, POWER);
+        }
+    }
+
+    /// The same gap path on the share of unscored records, without adjustment.
+    fn fill_missingness(&self, row: &mut GapRow, plan: &Plan, tests: usize) {
+        let unscored = |group: &str| self.block.counts.get(group).is_some_and(|count| count.unscored > 0);
+        if !unscored(self.group) && !self.others.iter().any(|other| unscored(other)) {
+            return;
+        }
+        let Some(marks) = &self.block.unscored else { return };
+        let Some(contrast) = contrast(self.block, marks, self.group, &self.others) else { return };
+        let gap = paired_gap(marks, &contrast, 1.0);
+        row.unscored_gap = gap.gap;
+        row.unscored_p = p(&gap, flips(plan, tests), &self.address(plan), "sign flip of unscored");
+        let differs =
+            gap.gap.is_some_and(|gap| gap.abs() >= MISSINGNESS) && row.unscored_p.is_some_and(|p| p <= plan.alpha);
+        if differs && matches!(row.status, Status::Ok | Status::ZeroVariance) {
+            row.status = Status::DifferentialMissingness;
+        }
+    }
+}
+
+/// Random flips a gap: with m tests a p of alpha/m must be well above the smallest that can be drawn.
+fn flips(plan: &Plan, tests: usize) -> usize {
+    if tests <= FAMILY_FOR_RESAMPLES {
+        return plan.resamples;
+    }
+    let needed = (20.0 * tests as f64 / plan.alpha - 1e-6).ceil() as usize - 1;
+    plan.resamples.max(needed)
+}
+
+/// Sign-flip p; when terms add variance, the larger of that and the two-sided t p of the two-way error.
+fn p(gap: &Gap, resamples: usize, address: &Address<'_>, purpose: &str) -> Option<f64> {
+    let (centre, error) = (gap.gap?, gap.error?);
+    let flip = sign_flip(&gap.differences, resamples, &address.key(purpose))?;
+    Some(if error.v_added > 0.0 { flip.max(t_two_sided_p(centre / error.se, error.df)) } else { flip })
+}
+
+fn limits(centre: f64, half: Option<f64>, width: f64) -> (Option<f64>, Option<f64>) {
+    match half {
+        Some(half) => {
+            let (low, high) = clipped(centre, half, width);
+            (Some(low), Some(high))
+        }
+        None => (None, None),
+    }
+}

@@ -1,0 +1,310 @@
+//! Turns records into tables: group means, gaps with intervals and p, verdicts.
+//!
+//! [`plan`] says what was declared before the run, [`contrast`] computes one gap, [`decide`] adjusts the family and gives
+//! verdicts. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
+//! nor on the number of threads.
+
+mod contrast;
+mod decide;
+mod plan;
+
+#[cfg(test)]
+mod calibration;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use rayon::prelude::*;
+
+pub use self::decide::{decide, suite_verdict};
+pub use self::plan::{AxisPlan, Plan, ScorerPlan};
+use crate::record::Record;
+use crate::stats::matrix::{Matrix, Sample};
+use crate::stats::means;
+
+/// The word for the other side of a gap when an axis declares no reference.
+pub const REST: &str = "rest";
+
+pub use crate::stats::equivalence::Verdict;
+
+/// Everything that one suite's records show about one model.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tables {
+    /// Sorted by (suite, axis, group, scorer), by name.
+    pub groups: Vec<GroupRow>,
+    /// Sorted by (suite, axis, group, scorer), by name; no row for the reference.
+    pub gaps: Vec<GapRow>,
+}
+
+/// A row of groups.csv.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GroupRow {
+    pub suite: String,
+    pub axis: String,
+    pub group: String,
+    pub scorer: String,
+    /// Clusters with at least one scored answer of the group.
+    pub clusters: usize,
+    pub responses: usize,
+    pub unscored: usize,
+    /// Mean over clusters of the cell means; `None` without a scored answer.
+    pub mean: Option<f64>,
+    /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+}
+
+/// A row of disparity.csv: one group's gap on one scorer. Gaps and limits are in the score's unit.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct GapRow {
+    pub suite: String,
+    pub axis: String,
+    pub group: String,
+    /// The group compared with, or [`REST`].
+    pub reference: String,
+    pub scorer: String,
+    /// Clusters that have every group of the contrast.
+    pub clusters: usize,
+    /// Distinct terms of the group among its records.
+    pub terms: usize,
+    /// Records of the group, and those without a score.
+    pub responses: usize,
+    pub unscored: usize,
+    /// Over all clusters of that side, so that their difference need not be the gap; for the rest, the mean of its groups.
+    pub group_mean: Option<f64>,
+    pub reference_mean: Option<f64>,
+    /// Mean paired difference over complete clusters; 0 is parity.
+    pub gap: Option<f64>,
+    /// Interval at level 1 − alpha.
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    /// Interval at level 1 − 2 alpha, which equivalence is judged by.
+    pub low90: Option<f64>,
+    pub high90: Option<f64>,
+    pub se: Option<f64>,
+    pub df: Option<f64>,
+    /// Sign-flip p; with random terms the larger of that and the two-way t p. 1 below two clusters, `None` for a missing
+    /// group.
+    pub p: Option<f64>,
+    /// Holm over the family; `None` outside it.
+    pub p_adjusted: Option<f64>,
+    /// `None` when the scorer is not a declared outcome; then there is no verdict either.
+    pub margin: Option<f64>,
+    pub verdict: Option<Verdict>,
+    pub status: Status,
+    /// Minimum detectable effect: the gap found with 80 % power at alpha / m by a t test (noncentral t), m the size of
+    /// the family (1 outside it). `None` without spread, or when no data of this size could reach alpha / m.
+    pub mde: Option<f64>,
+    pub d_z: Option<f64>,
+    /// Variance by templates over variance by clusters; above 1.5, few templates drive the gap.
+    pub deff_template: Option<f64>,
+    /// For an inconclusive gap: clusters at which a true gap of 0 would be called equivalent with 80 % power.
+    pub clusters_needed: Option<usize>,
+    /// For an inconclusive gap: no number of clusters settles it, more terms a group are needed.
+    pub more_terms_needed: bool,
+    /// The interval excludes every gap within ±margin: "at least the margin".
+    pub at_least_margin: bool,
+    /// Sample sd of the paired differences over clusters.
+    pub sd: Option<f64>,
+    /// The part of `se` that comes from terms being a sample of terms, √V_added; 0 with fewer than three terms in a
+    /// group, when the gap is about these terms only.
+    pub se_terms: Option<f64>,
+    /// The group is a negative control.
+    pub control: bool,
+    /// Group minus reference in the share of unscored records, and its p; `None` when every record is scored.
+    pub unscored_gap: Option<f64>,
+    pub unscored_p: Option<f64>,
+    /// Width of the score's range.
+    pub width: f64,
+}
+
+/// What the numbers of a gap rest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Status {
+    #[default]
+    Ok,
+    /// Every cluster shows the same difference; the interval is the rule of three.
+    ZeroVariance,
+    /// Fewer than two complete clusters.
+    Insufficient,
+    /// The group or what it is compared with has no score at all.
+    MissingGroup,
+    /// The groups differ in how much is unscored; blocks `equivalent`.
+    DifferentialMissingness,
+    /// The scorer's own offset could explain more than half of the gap.
+    ScorerOffset,
+    /// A negative control shows a gap; blocks `disparity`.
+    Suspect,
+}
+
+impl Status {
+    /// The word in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Ok => "ok",
+            Status::ZeroVariance => "zero_variance",
+            Status::Insufficient => "insufficient",
+            Status::MissingGroup => "missing_group",
+            Status::DifferentialMissingness => "differential_missingness",
+            Status::ScorerOffset => "scorer_offset",
+            Status::Suspect => "suspect",
+        }
+    }
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl Tables {
+    /// The worst verdict of the suite's declared outcomes; see [`suite_verdict`].
+    pub fn suite_verdict(&self) -> Option<Verdict> {
+        suite_verdict(&self.gaps)
+    }
+}
+
+/// Computes both tables from one model's records of one suite.
+///
+/// Declared groups and outcomes without records get their rows (`missing_group`); groups and axes that the records have
+/// beyond the plan get theirs too, by name. Errs on a plan that makes no sense, on records of another suite or of two
+/// models, on an undeclared scorer, and on a score outside its range, naming the row.
+pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
+    plan.check()?;
+    check_records(records, plan)?;
+    let blocks = blocks(records, plan);
+    let (groups, gaps): (Vec<_>, Vec<_>) =
+        blocks.par_iter().map(|block| (group_rows(block, plan), contrast::estimates(block))).unzip();
+    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
+    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
+    decide(&mut rows, plan.alpha);
+    let mut groups: Vec<GroupRow> = groups.into_iter().flatten().collect();
+    groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    Ok(Tables { groups, gaps: rows })
+}
+
+/// One axis under one scorer.
+struct Block<'a> {
+    axis: AxisPlan,
+    scorer: &'a ScorerPlan,
+    /// Per group by name: what its records count.
+    counts: BTreeMap<&'a str, Count<'a>>,
+    /// Scored records.
+    scores: Matrix,
+    /// 1 for an unscored record, 0 for a scored one; `None` when every record is scored.
+    unscored: Option<Matrix>,
+}
+
+#[derive(Default)]
+struct Count<'a> {
+    responses: usize,
+    unscored: usize,
+    terms: BTreeSet<&'a str>,
+}
+
+fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
+    let Some(first) = records.first() else { return Ok(()) };
+    for (index, record) in records.iter().enumerate() {
+        let place = format!("record {} (row {} of the file with its header)", index + 1, index + 2);
+        if record.suite != plan.suite {
+            bail!(
+                "{place}: suite is {:?}, but the plan is for {:?}; analyse each suite by itself",
+                record.suite,
+                plan.suite
+            );
+        }
+        if record.model != first.model {
+            bail!("{place}: model is {:?} after {:?}; analyse each model by itself", record.model, first.model);
+        }
+        let Some(scorer) = plan.scorer(&record.scorer) else {
+            bail!("{place}: scorer {:?} has no declared range; add it to the plan", record.scorer);
+        };
+        let (low, high) = scorer.range;
+        if let Some(score) = record.score.filter(|score| !(low..=high).contains(score)) {
+            bail!(
+                "{place}: {} is {score}, outside its range {low} to {high}; correct the score or declare the range",
+                record.scorer
+            );
+        }
+    }
+    Ok(())
+}
+
+fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
+    let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
+    for axis in &plan.axes {
+        for scorer in plan.scorers.iter().filter(|scorer| scorer.margin.is_some()) {
+            by_block.entry((&axis.name, &scorer.name)).or_default();
+        }
+    }
+    for record in records {
+        by_block.entry((&record.axis, &record.scorer)).or_default().push(record);
+    }
+    let blocks: Vec<_> = by_block.into_iter().collect();
+    blocks
+        .into_par_iter()
+        .filter_map(|((axis, scorer), records)| Some(block(plan.axis(axis), plan.scorer(scorer)?, &records)))
+        .collect()
+}
+
+fn block<'a>(mut axis: AxisPlan, scorer: &'a ScorerPlan, records: &[&'a Record]) -> Block<'a> {
+    let mut counts: BTreeMap<&str, Count<'_>> = BTreeMap::new();
+    let (mut scored, mut marks, mut any_unscored) = (Vec::new(), Vec::new(), false);
+    for record in records {
+        let count = counts.entry(&record.group).or_default();
+        count.responses += 1;
+        count.terms.insert(&record.term);
+        let sample = Sample {
+            template: &record.template,
+            context: &record.context,
+            group: &record.group,
+            term: &record.term,
+            score: 0.0,
+        };
+        match record.score {
+            Some(score) => {
+                scored.push(Sample { score, ..sample });
+                marks.push(sample);
+            }
+            None => {
+                count.unscored += 1;
+                any_unscored = true;
+                marks.push(Sample { score: 1.0, ..sample });
+            }
+        }
+    }
+    axis.groups.extend(counts.keys().map(|&name| name.to_owned()));
+    axis.groups.extend(axis.reference.clone());
+    axis.groups.extend(axis.controls.iter().cloned());
+    axis.groups.sort_unstable();
+    axis.groups.dedup();
+    // Ids that two groups share are matched pairs; a suite never shares them otherwise.
+    let mut sets = counts.values().map(|count| &count.terms);
+    axis.paired |= sets.next().is_some_and(|first| counts.len() > 1 && sets.all(|set| set == first));
+    Block { axis, scorer, counts, scores: Matrix::of(scored), unscored: any_unscored.then(|| Matrix::of(marks)) }
+}
+
+fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
+    let rows = block.axis.groups.iter().map(|name| {
+        let values = block.scores.group(name).map(|group| block.scores.cell_means(group)).unwrap_or_default();
+        let interval = means::t_interval(&values, 1.0 - plan.alpha);
+        let count = block.counts.get(name.as_str());
+        GroupRow {
+            suite: plan.suite.clone(),
+            axis: block.axis.name.clone(),
+            group: name.clone(),
+            scorer: block.scorer.name.clone(),
+            clusters: values.len(),
+            responses: count.map_or(0, |count| count.responses),
+            unscored: count.map_or(0, |count| count.unscored),
+            mean: means::mean(&values),
+            low: interval.map(|(low, _)| low),
+            high: interval.map(|(_, high)| high),
+        }
+    });
+    rows.collect()
+}

@@ -1,0 +1,149 @@
+//! Holds what is declared before any score is seen: groups, references, ranges, margins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+
+use crate::record::Record;
+use crate::suite::Suite;
+
+/// How one suite's records are to be analysed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    pub suite: String,
+    pub axes: Vec<AxisPlan>,
+    /// Every scorer that the records may name.
+    pub scorers: Vec<ScorerPlan>,
+    /// Error rate of the family, in (0, 0.5).
+    pub alpha: f64,
+    pub seed: u64,
+    /// Random sign flips and cluster resamples a gap.
+    pub resamples: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AxisPlan {
+    pub name: String,
+    /// Declared groups; each gets a row even without records.
+    pub groups: Vec<String>,
+    /// `None`: each group against the mean of the rest.
+    pub reference: Option<String>,
+    /// Groups that are negative controls; they are no part of the rest.
+    pub controls: Vec<String>,
+    /// Term ids are shared by groups as matched pairs. Also taken as such when all groups have the same ids.
+    pub paired: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScorerPlan {
+    pub name: String,
+    pub range: (f64, f64),
+    /// In the score's unit. `None`: not a declared outcome; reported without verdict, outside the Holm family.
+    pub margin: Option<f64>,
+}
+
+impl Plan {
+    pub const ALPHA: f64 = 0.05;
+    pub const RESAMPLES: usize = 9_999;
+
+    /// What a suite declares; `ranges` has every scorer's name and range. Outcomes without a range are left to
+    /// [`crate::analysis::analyze`], which refuses their records.
+    pub fn of(suite: &Suite, ranges: &[(String, (f64, f64))], seed: u64) -> Plan {
+        let axes = suite.axes.iter().map(|axis| AxisPlan {
+            name: axis.name.clone(),
+            groups: axis.groups.iter().map(|group| group.name.clone()).collect(),
+            reference: axis.reference.clone(),
+            controls: axis.groups.iter().filter(|group| group.control).map(|group| group.name.clone()).collect(),
+            paired: axis.groups.iter().flat_map(|group| &group.terms).any(|term| term.paired),
+        });
+        let scorers = ranges.iter().map(|(name, range)| ScorerPlan {
+            name: name.clone(),
+            range: *range,
+            margin: suite.outcomes.iter().find(|outcome| outcome.score == *name).map(|outcome| outcome.margin),
+        });
+        Plan {
+            suite: suite.name.clone(),
+            axes: axes.collect(),
+            scorers: scorers.collect(),
+            alpha: Plan::ALPHA,
+            seed,
+            resamples: Plan::RESAMPLES,
+        }
+    }
+
+    /// What can be read off records that come without a suite: their axes and groups, and their scorers with range 0 to
+    /// 1 and no margin. References, ranges and margins are for the caller to fill in.
+    pub fn of_records(records: &[Record], seed: u64) -> Plan {
+        let mut axes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for record in records {
+            axes.entry(&record.axis).or_default().insert(&record.group);
+        }
+        let axes = axes.into_iter().map(|(name, groups)| AxisPlan {
+            name: name.to_owned(),
+            groups: groups.into_iter().map(str::to_owned).collect(),
+            ..AxisPlan::default()
+        });
+        let scorers: BTreeSet<&str> = records.iter().map(|record| record.scorer.as_str()).collect();
+        let scorers =
+            scorers.into_iter().map(|name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
+        Plan {
+            suite: records.first().map(|record| record.suite.clone()).unwrap_or_default(),
+            axes: axes.collect(),
+            scorers: scorers.collect(),
+            alpha: Plan::ALPHA,
+            seed,
+            resamples: Plan::RESAMPLES,
+        }
+    }
+
+    pub fn scorer(&self, name: &str) -> Option<&ScorerPlan> {
+        self.scorers.iter().find(|scorer| scorer.name == name)
+    }
+
+    /// The declared axis, or one without declarations.
+    pub(super) fn axis(&self, name: &str) -> AxisPlan {
+        let declared = self.axes.iter().find(|axis| axis.name == name).cloned();
+        declared.unwrap_or_else(|| AxisPlan { name: name.to_owned(), ..AxisPlan::default() })
+    }
+
+    /// Errs on numbers that no analysis can use.
+    pub(super) fn check(&self) -> Result<()> {
+        if !(self.alpha > 0.0 && self.alpha < 0.5) {
+            bail!("alpha is {}; it must lie between 0 and 0.5, usually 0.05", self.alpha);
+        }
+        if self.resamples == 0 {
+            bail!("resamples is 0; at least 1 is needed, usually {}", Plan::RESAMPLES);
+        }
+        for axis in &self.axes {
+            let Some(reference) = &axis.reference else { continue };
+            if !axis.groups.is_empty() && !axis.groups.contains(reference) {
+                bail!(
+                    "axis {:?}: its reference is {reference:?}, which is none of its groups; choose one of {}",
+                    axis.name,
+                    axis.groups.join(", ")
+                );
+            }
+        }
+        for scorer in &self.scorers {
+            let (low, high) = scorer.range;
+            if !(low.is_finite() && high.is_finite() && low < high) {
+                bail!("scorer {:?}: its range is {low} to {high}; give two finite numbers, low first", scorer.name);
+            }
+            if let Some(margin) = scorer.margin.filter(|margin| !(*margin > 0.0 && *margin < high - low)) {
+                bail!(
+                    "scorer {:?}: its margin is {margin}; give a number above 0 and below the width of its range, {}",
+                    scorer.name,
+                    high - low
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+impl ScorerPlan {
+    /// Width of the range: the largest gap there can be.
+    pub fn width(&self) -> f64 {
+        self.range.1 - self.range.0
+    }
+}

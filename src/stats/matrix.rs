@@ -1,0 +1,111 @@
+//! Averages samples into cells: cluster × group × term, each level with equal weights.
+
+use super::means::mean_in_any_order;
+
+/// One scored answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Sample<'a> {
+    pub template: &'a str,
+    pub context: &'a str,
+    pub group: &'a str,
+    pub term: &'a str,
+    pub score: f64,
+}
+
+/// A group within a cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    /// Mean of the terms' means: a term with five samples does not count five times.
+    pub mean: f64,
+    /// (index into [`Matrix::terms`], mean over its samples), by index.
+    pub terms: Vec<(usize, f64)>,
+}
+
+/// Scores of one scorer on one axis. Clusters, groups and terms are sorted by name, so that the order of the samples
+/// changes no bit of what follows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// (template, context)
+    pub clusters: Vec<(String, String)>,
+    pub groups: Vec<String>,
+    pub terms: Vec<String>,
+    cells: Vec<Option<Cell>>,
+}
+
+impl Matrix {
+    /// Builds the cells; a cell without samples stays empty.
+    pub fn of(mut samples: Vec<Sample<'_>>) -> Matrix {
+        samples.sort_unstable_by(|a, b| {
+            (a.template, a.context, a.group, a.term)
+                .cmp(&(b.template, b.context, b.group, b.term))
+                .then(a.score.total_cmp(&b.score))
+        });
+        let groups = names(samples.iter().map(|sample| sample.group));
+        let terms = names(samples.iter().map(|sample| sample.term));
+        let mut clusters = Vec::new();
+        let mut cells = Vec::new();
+        for of_cluster in samples.chunk_by(|a, b| (a.template, a.context) == (b.template, b.context)) {
+            clusters.push((of_cluster[0].template.to_owned(), of_cluster[0].context.to_owned()));
+            let start = cells.len();
+            cells.resize(start + groups.len(), None);
+            for of_group in of_cluster.chunk_by(|a, b| a.group == b.group) {
+                let cell = cell(of_group, &terms);
+                if let Ok(group) = groups.binary_search_by(|name| name.as_str().cmp(of_group[0].group)) {
+                    cells[start + group] = cell;
+                }
+            }
+        }
+        Matrix { clusters, groups, terms, cells }
+    }
+
+    /// Index of a group; `None` when it has no sample.
+    pub fn group(&self, name: &str) -> Option<usize> {
+        self.groups.binary_search_by(|group| group.as_str().cmp(name)).ok()
+    }
+
+    pub fn cell(&self, cluster: usize, group: usize) -> Option<&Cell> {
+        self.cells[cluster * self.groups.len() + group].as_ref()
+    }
+
+    /// The group's cell means, one a cluster that has it, in order of clusters.
+    pub fn cell_means(&self, group: usize) -> Vec<f64> {
+        (0..self.clusters.len()).filter_map(|cluster| Some(self.cell(cluster, group)?.mean)).collect()
+    }
+}
+
+fn cell(samples: &[Sample<'_>], terms: &[String]) -> Option<Cell> {
+    let mut means = Vec::new();
+    for of_term in samples.chunk_by(|a, b| a.term == b.term) {
+        let mut scores: Vec<f64> = of_term.iter().map(|sample| sample.score).collect();
+        let term = terms.binary_search_by(|name| name.as_str().cmp(of_term[0].term)).ok()?;
+        means.push((term, mean_in_any_order(&mut scores)?));
+    }
+    let mut values: Vec<f64> = means.iter().map(|&(_, mean)| mean).collect();
+    Some(Cell { mean: mean_in_any_order(&mut values)?, terms: means })
+}
+
+fn names<'a>(all: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut sorted: Vec<&str> = all.collect();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted.into_iter().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_with_more_samples_does_not_count_more() {
+        let sample = |term, score| Sample { template: "t", context: "", group: "g", term, score };
+        let matrix = Matrix::of(vec![sample("b", 1.0), sample("a", 0.0), sample("a", 0.0), sample("a", 0.0)]);
+        assert_eq!(matrix.cell_means(0), [0.5]);
+        assert_eq!(matrix.group("other"), None);
+    }
+
+    #[test]
+    fn no_samples_make_an_empty_matrix() {
+        let matrix = Matrix::of(Vec::new());
+        assert!(matrix.clusters.is_empty() && matrix.groups.is_empty());
+    }
+}
