@@ -9,8 +9,8 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Files up to this size are hashed in full at every load (about 2.5 s a GB without SHA instructions, a
-/// quarter of that with them); the digest of larger ones is kept beside path, size and modification time.
+/// Files up to this size are hashed in full at every load (measured: 0.09 s for 98 MB with SHA instructions, about
+/// three times that without); the digest of larger ones is kept beside path, size and modification time.
 const ALWAYS_HASHED: u64 = 512 * 1024 * 1024;
 
 /// Lower-case hex of a finished digest.

@@ -35,6 +35,9 @@ pub(super) fn resolve(entry: &Entry, places: &Places, access: &Access) -> Result
         match fetched.and_then(|()| present(entry, places)) {
             Ok(files) => Some(files),
             Err(error) => {
+                if !access.quiet {
+                    eprintln!("tiltmeter: the {source} did not give {}", entry.name);
+                }
                 failures.push(format!("{source}: {error:#}"));
                 None
             }

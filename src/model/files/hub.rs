@@ -88,6 +88,7 @@ mod client {
             let result = client(&places).and_then(|client| work(&Download { client, events: events.clone() }));
             let _ = events.send(Event::Done(result));
         })?;
+        let mut size = None;
         let mut bar = None;
         let mut arrived = 0;
         let mut deadline = Instant::now() + limit;
@@ -96,8 +97,10 @@ mod client {
                 Ok(Event::Answer) => {
                     limit = STALL;
                     deadline = Instant::now() + limit;
+                    // Only now: before, nobody knows whether anything will come from there.
+                    bar = bar.or_else(|| size.map(|bytes| Bar::start(name, &endpoint, bytes, quiet)));
                 }
-                Ok(Event::Size(bytes)) => bar = Some(Bar::start(name, &endpoint, bytes, quiet)),
+                Ok(Event::Size(bytes)) => size = Some(bytes),
                 Ok(Event::Bytes(bytes)) if bytes > arrived => {
                     arrived = bytes;
                     limit = STALL;
@@ -252,12 +255,16 @@ mod client {
 
     /// hf-hub's error as a sentence that says what to do, where that is known.
     fn explain(error: HFError) -> anyhow::Error {
+        // A hub that is asked without a token answers alike for what is private and for what is not there.
         let advice = match &error {
             HFError::AuthRequired { .. } | HFError::Forbidden { .. } => {
-                "; set HF_TOKEN to a token that may read it (gated models have to be accepted on their page first)"
+                "; there is no such repository, or it wants HF_TOKEN set to a token that may read it (gated models have \
+                 to be accepted on their page first)"
             }
-            HFError::RepoNotFound { .. } => "; check the spelling, or set HF_TOKEN if it is private",
-            HFError::RevisionNotFound { .. } => "; name a branch, a tag or a full commit after the @",
+            HFError::RepoNotFound { .. } | HFError::RevisionNotFound { .. } => {
+                "; check the spelling of repository and revision (a branch, a tag or a full commit), or set HF_TOKEN \
+                 if it is private"
+            }
             _ => "",
         };
         let mut text = error.to_string();

@@ -43,6 +43,7 @@ fn listing_path(places: &Places, repo: &str, commit: &str) -> PathBuf {
 }
 
 /// Remembers what a commit holds and what the revision stands for.
+#[cfg_attr(not(feature = "hub"), expect(dead_code))]
 pub(super) fn remember(places: &Places, id: &HubId, commit: &str, listing: &Listing) -> Result<()> {
     cache::write_atomically(&listing_path(places, &id.repo, commit), &serde_json::to_vec_pretty(listing)?)
         .context("cannot write to tiltmeter's cache; set TILTMETER_CACHE to a folder that can be written")?;

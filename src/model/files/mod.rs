@@ -68,7 +68,11 @@ impl Places {
     /// # Errors
     /// When there is neither a home folder nor a variable that says where to keep files.
     pub fn from_env() -> Result<Self> {
-        let path = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        // pip is started in another folder, so what is relative to this one has to be made absolute.
+        let path = |name: &str| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some(std::path::absolute(&value).unwrap_or_else(|_| PathBuf::from(value)))
+        };
         let text = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let home = env::home_dir().filter(|home| !home.as_os_str().is_empty());
         let xdg = path("XDG_CACHE_HOME");
@@ -90,8 +94,9 @@ impl Places {
             hub_cache: hub_cache.context(nowhere)?,
             endpoint: text("HF_ENDPOINT").unwrap_or_else(|| "https://huggingface.co".to_string()),
             token: text("HF_TOKEN"),
-            python: match path("TILTMETER_PYTHON") {
-                Some(python) => vec![python.into_os_string()],
+            python: match env::var_os("TILTMETER_PYTHON").filter(|python| !python.is_empty()) {
+                Some(name) if Path::new(&name).components().count() == 1 => vec![name],
+                Some(_) => path("TILTMETER_PYTHON").into_iter().map(PathBuf::into_os_string).collect(),
                 None => vec!["python3".into(), "python".into()],
             },
             patience: Duration::from_secs(8),
