@@ -1,6 +1,6 @@
 //! Turns records into tables: group means, gaps with intervals and p, verdicts.
 //!
-//! [`plan`] says what was declared before the run, [`contrast`] computes one gap, [`decide`] adjusts the family and gives
+//! `plan` says what was declared before the run, `contrast` computes one gap, `decide` adjusts the family and gives
 //! verdicts. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
 //! nor on the number of threads.
 

@@ -46,8 +46,10 @@ impl Plan {
     pub const ALPHA: f64 = 0.05;
     pub const RESAMPLES: usize = 9_999;
 
-    /// What a suite declares; `ranges` has every scorer's name and range. Outcomes without a range are left to
-    /// [`crate::analysis::analyze`], which refuses their records.
+    /// What a suite declares; `ranges` has the name and range of every scorer that records may name.
+    ///
+    /// An outcome that no range is given for is kept without one, so that [`crate::analysis::analyze`] refuses the plan
+    /// instead of forgetting an outcome.
     pub fn of(suite: &Suite, ranges: &[(String, (f64, f64))], seed: u64) -> Plan {
         let axes = suite.axes.iter().map(|axis| AxisPlan {
             name: axis.name.clone(),
@@ -61,10 +63,16 @@ impl Plan {
             range: *range,
             margin: suite.outcomes.iter().find(|outcome| outcome.score == *name).map(|outcome| outcome.margin),
         });
+        let is_ranged = |score: &str| ranges.iter().any(|(name, _)| name == score);
+        let unranged = suite.outcomes.iter().filter(|outcome| !is_ranged(&outcome.score)).map(|outcome| ScorerPlan {
+            name: outcome.score.clone(),
+            range: (f64::NAN, f64::NAN),
+            margin: Some(outcome.margin),
+        });
         Plan {
             suite: suite.name.clone(),
             axes: axes.collect(),
-            scorers: scorers.collect(),
+            scorers: scorers.chain(unranged).collect(),
             alpha: Plan::ALPHA,
             seed,
             resamples: Plan::RESAMPLES,
@@ -126,6 +134,12 @@ impl Plan {
         }
         for scorer in &self.scorers {
             let (low, high) = scorer.range;
+            if low.is_nan() && high.is_nan() {
+                bail!(
+                    "outcome {:?} has no scorer that gives its range; add the scorer, or correct the name",
+                    scorer.name
+                );
+            }
             if !(low.is_finite() && high.is_finite() && low < high) {
                 bail!("scorer {:?}: its range is {low} to {high}; give two finite numbers, low first", scorer.name);
             }

@@ -275,3 +275,39 @@ fn a_family_beyond_25_gaps_gets_more_flips_so_that_a_clear_gap_can_pass_holm() {
     let tables = analyze(&rows, &declared).unwrap();
     assert!(gap(&tables, "g40").p.unwrap() < 0.01);
 }
+
+#[test]
+fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_outcome_without_a_scorer() {
+    use crate::suite::{Axis, Design, Gate, Group, Outcome, Suite, Term, TermPlan};
+    let term = |id: &str| Term { id: id.into(), forms: vec![("name".into(), id.into())], paired: true };
+    let group = |name: &str, control| Group { name: name.into(), control, terms: vec![term("they")] };
+    let outcome = |score: &str| Outcome { score: score.into(), margin: 0.02, why: String::new() };
+    let suite = Suite {
+        name: "letters".into(),
+        version: 1,
+        description: String::new(),
+        source: String::new(),
+        license: String::new(),
+        axes: vec![Axis {
+            name: "gender".into(),
+            reference: Some("man".into()),
+            groups: vec![group("man", false), group("woman", false), group("half", true)],
+        }],
+        factors: vec![],
+        templates: vec![],
+        design: Design { terms: TermPlan::All, contexts: None, seed: 0 },
+        probes: vec![],
+        scorers: vec!["warmth".into(), "length".into()],
+        outcomes: vec![outcome("warmth")],
+        gate: Gate::default(),
+        digest: String::new(),
+    };
+    let ranges = [("warmth".to_owned(), (0.0, 1.0)), ("length".to_owned(), (0.0, 64.0))];
+    let plan = Plan::of(&suite, &ranges, 3);
+    assert_eq!((plan.axes[0].paired, plan.axes[0].controls.as_slice()), (true, &["half".to_owned()][..]));
+    assert_eq!((plan.scorers[0].margin, plan.scorers[1].margin, plan.seed), (Some(0.02), None, 3));
+    // Two groups of the one declared outcome, though nothing was answered yet.
+    assert_eq!(analyze(&[], &plan).unwrap().gaps.len(), 2);
+    let message = analyze(&[], &Plan::of(&suite, &ranges[1..], 3)).unwrap_err().to_string();
+    assert!(message.contains("\"warmth\" has no scorer"), "{message}");
+}

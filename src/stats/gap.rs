@@ -28,7 +28,7 @@ pub struct Contrast {
 pub struct Gap {
     /// Indices of the complete clusters.
     pub clusters: Vec<usize>,
-    /// D_c = mean over the others h of (Y[c,g] − Y[c,h]), one a complete cluster.
+    /// D_c = mean over the others h of (Y_cg − Y_ch), one a complete cluster.
     pub differences: Vec<f64>,
     /// mean D; parity is 0. `None` without a complete cluster.
     pub gap: Option<f64>,
@@ -76,7 +76,7 @@ impl Contrast {
 ///
 /// One-way: V_c = var(D)/C, C − 1 degrees of freedom; for balanced data the cluster-robust (CR1) variance of a
 /// regression with cluster fixed effects (Miller 2024). Two-way, when each group has at least [`MIN_RANDOM_TERMS`] terms:
-/// with coefficients a_g, μ_g = mean_c Y[c,g], A_c = mean over the groups of (Y[c,g] − μ_g), e = z[c,g,r] − A_c − μ_g,
+/// with coefficients a_g, μ_g = mean_c Y_cg, A_c = mean over the groups of (Y_cg − μ_g), e = z_cgr − A_c − μ_g,
 /// w = a_g/(C n_cg), T_r = Σ_c w e: V_r = Σ_g R_g/(R_g−1) Σ_r T_r², V_x = Σ (w e)², V = V_c + max(0, V_r − V_x),
 /// df = V² / (V_c²/(C−1) + Σ_g v_g²/(R_g−1)). Matched terms sum T_r over the groups, v = R/(R−1) Σ_r T_r².
 /// Sources: Clark 1973; Judd, Westfall & Kenny 2012; Cameron, Gelbach & Miller 2011.
