@@ -2,7 +2,21 @@
 //!
 //! Loading is in `load`, expansion in `expand`. Knows nothing of models, scores or files of results.
 
+mod axes;
+mod design;
+pub mod expand;
+pub mod files;
+pub mod load;
+mod mask;
+pub mod problem;
+mod rotation;
+mod slug;
+mod template;
+mod yaml;
+
 use std::sync::Arc;
+
+pub use slug::slug;
 
 /// A suite as loaded and checked: every list resolved, every name known to exist.
 #[derive(Debug, Clone)]
@@ -46,7 +60,7 @@ pub struct Group {
 /// What stands for a group in text: a name, a pronoun set, a noun.
 #[derive(Debug, Clone)]
 pub struct Term {
-    /// Slug of the first form, unique in its axis, or the `pair` key where terms are declared as matched.
+    /// Slug of the first form, unique in its axis, or the slug of the `pair` key where terms are declared as matched.
     pub id: String,
     /// Form name → text in the order of the file; a term given as a plain string has the one form `name`.
     pub forms: Vec<(String, String)>,

@@ -1,0 +1,59 @@
+//! Says what is wrong with a suite, where, and how to put it right; all problems at once.
+
+use std::fmt;
+
+/// A place in a file; both numbers begin at 1, columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    pub line: usize,
+    pub column: usize,
+}
+
+impl Mark {
+    pub const START: Mark = Mark { line: 1, column: 1 };
+}
+
+/// One thing to put right.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// The file as the user wrote it.
+    pub file: String,
+    pub at: Mark,
+    /// What is wrong and how to put it right.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}: {}", self.file, self.at.line, self.at.column, self.message)
+    }
+}
+
+/// Everything that is wrong with a suite, in the order of its files and lines.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct SuiteProblems(pub Vec<Problem>);
+
+/// Collects problems while a suite is read.
+#[derive(Debug, Default)]
+pub(super) struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    pub fn add(&mut self, file: &str, at: Mark, message: impl Into<String>) {
+        let problem = Problem { file: file.to_string(), at, message: message.into() };
+        if !self.0.contains(&problem) {
+            self.0.push(problem);
+        }
+    }
+}
+
+/// `a, b and c`; for the lists of what exists in messages.
+pub(super) fn and_list<S: AsRef<str>>(items: &[S]) -> String {
+    match items {
+        [] => "none".into(),
+        [one] => one.as_ref().into(),
+        [head @ .., last] => {
+            format!("{} and {}", head.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", "), last.as_ref())
+        }
+    }
+}
