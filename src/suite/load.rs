@@ -10,12 +10,24 @@ use sha2::{Digest as _, Sha256};
 use super::axes::{PlacedAxis, PlacedFactor};
 use super::files::{self, Found, Places};
 use super::problem::{Mark, Problems, SuiteProblems, and_list};
-use super::template::{environment, render, slots};
+use super::template::{environment, forms, render, slots};
 use super::yaml::{Key, Kind, Node, parse};
 use super::{Suite, Template, slug};
 
 const TOP: &[&str] = &[
-    "suite", "version", "description", "source", "license", "axes", "factors", "templates", "design", "probes", "scorers", "outcomes", "gate",
+    "suite",
+    "version",
+    "description",
+    "source",
+    "license",
+    "axes",
+    "factors",
+    "templates",
+    "design",
+    "probes",
+    "scorers",
+    "outcomes",
+    "gate",
 ];
 /// What the language has and this version does not do yet.
 const LATER: &[(&str, &str)] = &[
@@ -60,7 +72,7 @@ pub fn load_text(text: &str, file: &str, places: &Places) -> Result<Suite, Suite
     let suite = match parse(text) {
         Ok(root) => reader.suite(&root, text, file),
         Err((at, words)) => {
-            reader.problems.add(file, at, format!("this is not YAML that can be read: {words}"));
+            reader.problems.add(file, at, words);
             None
         }
     };
@@ -146,7 +158,14 @@ impl Reader<'_> {
     }
 
     /// A field that must be there.
-    pub fn required<'n>(&mut self, file: &str, fields: Fields<'n>, what: &str, name: &str, how: &str) -> Option<&'n Node> {
+    pub fn required<'n>(
+        &mut self,
+        file: &str,
+        fields: Fields<'n>,
+        what: &str,
+        name: &str,
+        how: &str,
+    ) -> Option<&'n Node> {
         let found = fields.get(name);
         if found.is_none() {
             self.problems.add(file, fields.at, format!("{what} has no `{name}`; add {how}"));
@@ -178,14 +197,22 @@ impl Reader<'_> {
         match node.kind {
             Kind::Integer(value) if value >= i128::from(least) && value <= i128::from(u32::MAX) => Some(value as u64),
             _ => {
-                let message = format!("{what} is {}, but should be a whole number of at least {least}", node.describe());
+                let message =
+                    format!("{what} is {}, but should be a whole number of at least {least}", node.describe());
                 self.problems.add(file, node.at, message);
                 None
             }
         }
     }
 
-    pub fn number(&mut self, file: &str, node: &Node, what: &str, rule: &str, holds: impl Fn(f64) -> bool) -> Option<f64> {
+    pub fn number(
+        &mut self,
+        file: &str,
+        node: &Node,
+        what: &str,
+        rule: &str,
+        holds: impl Fn(f64) -> bool,
+    ) -> Option<f64> {
         let value = match node.kind {
             Kind::Integer(value) => Some(value as f64),
             Kind::Float(value) => Some(value),
@@ -218,9 +245,14 @@ impl Reader<'_> {
         for (i, (key, _)) in map.iter().enumerate() {
             let id = slug(&key.text);
             if id.is_empty() {
-                self.problems.add(file, key.at, format!("the name \"{}\" has neither letters nor digits; give another", key.text));
+                self.problems.add(
+                    file,
+                    key.at,
+                    format!("the name \"{}\" has neither letters nor digits; give another", key.text),
+                );
             } else if let Some((other, _)) = map[..i].iter().find(|(other, _)| slug(&other.text) == id) {
-                let message = format!("\"{}\" and \"{}\" are both `{id}` in case ids; rename one", other.text, key.text);
+                let message =
+                    format!("\"{}\" and \"{}\" are both `{id}` in case ids; rename one", other.text, key.text);
                 self.problems.add(file, key.at, message);
             }
         }
@@ -230,9 +262,13 @@ impl Reader<'_> {
     /// Axes and factors become variables of templates.
     pub fn variable(&mut self, file: &str, key: &Key, what: &str) {
         let mut chars = key.text.chars();
-        let good = chars.next().is_some_and(|c| c.is_ascii_lowercase()) && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        let good = chars.next().is_some_and(|c| c.is_ascii_lowercase())
+            && chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         if !good {
-            let message = format!("the {what} name \"{}\" cannot be a slot; use a-z, 0-9 and _, beginning with a letter", key.text);
+            let message = format!(
+                "the {what} name \"{}\" cannot be a slot; use a-z, 0-9 and _, beginning with a letter",
+                key.text
+            );
             self.problems.add(file, key.at, message);
         }
     }
@@ -248,7 +284,13 @@ impl Reader<'_> {
             Some(name)
         });
         let version = self
-            .required(file, top, "the suite", "version", "`version: 1`, and raise it whenever the suite's content changes")
+            .required(
+                file,
+                top,
+                "the suite",
+                "version",
+                "`version: 1`, and raise it whenever the suite's content changes",
+            )
             .and_then(|node| self.count(file, node, "version", 1));
         let mut note = |name: &str| top.get(name).and_then(|node| self.text(file, node, name)).unwrap_or_default();
         let (description, origin, license) = (note("description"), note("source"), note("license"));
@@ -256,8 +298,10 @@ impl Reader<'_> {
         let axes_node = self.required(file, top, "the suite", "axes", "`axes:` with at least one axis and its groups");
         let axes = axes_node.map_or_else(Vec::new, |node| self.axes(file, node));
         let factors = top.get("factors").map_or_else(Vec::new, |node| self.factors(file, node, &axes));
-        let templates_node = self.required(file, top, "the suite", "templates", "`templates:` with at least one template");
-        let templates = templates_node.map_or_else(Vec::new, |node| self.templates(file, source, node, &axes, &factors));
+        let templates_node =
+            self.required(file, top, "the suite", "templates", "`templates:` with at least one template");
+        let templates =
+            templates_node.map_or_else(Vec::new, |node| self.templates(file, source, node, &axes, &factors));
         let design = self.design(file, top.get("design"));
         let probes_node = self.required(file, top, "the suite", "probes", "`probes:` with `- generate: {}`");
         let probes = probes_node.map_or_else(Vec::new, |node| self.probes(file, node));
@@ -283,12 +327,23 @@ impl Reader<'_> {
         })
     }
 
-    fn templates(&mut self, file: &str, source: &str, node: &Node, axes: &[PlacedAxis], factors: &[PlacedFactor]) -> Vec<Template> {
+    fn templates(
+        &mut self,
+        file: &str,
+        source: &str,
+        node: &Node,
+        axes: &[PlacedAxis],
+        factors: &[PlacedFactor],
+    ) -> Vec<Template> {
         let mut templates = Vec::new();
         let mut used: Vec<String> = Vec::new();
         let Some(map) = self.named(file, node, "templates") else { return templates };
         if map.is_empty() {
-            self.problems.add(file, node.at, "there is no template; add one with a slot of an axis, as `letter: Write about {{ gender.name }}.`");
+            self.problems.add(
+                file,
+                node.at,
+                "there is no template; add one with a slot of an axis, as `letter: Write about {{ gender.name }}.`",
+            );
         }
         for (key, node) in map {
             let what = format!("template \"{}\"", key.text);
@@ -296,20 +351,26 @@ impl Reader<'_> {
             // (text, file, source text of that file, where the text begins, whether the file is the template itself)
             let found = match &node.kind {
                 Kind::Map(_) => {
-                    let Some(fields) = self.fields(file, node, &what, &["text", "file", "system"], &[]) else { continue };
+                    let Some(fields) = self.fields(file, node, &what, &["text", "file", "system"], &[]) else {
+                        continue;
+                    };
                     system = fields.get("system").and_then(|node| self.system(file, node, &what));
                     match (fields.get("text"), fields.get("file")) {
-                        (Some(text), None) => self.text(file, text, &what).map(|t| (t, file.to_string(), source.to_string(), text.at, false)),
-                        (None, Some(path)) => {
-                            self.open(file, path).map(|Found { label, text }| (text.clone(), label, text, Mark::START, true))
-                        }
+                        (Some(text), None) => self
+                            .text(file, text, &what)
+                            .map(|t| (t, file.to_string(), source.to_string(), text.at, false)),
+                        (None, Some(path)) => self
+                            .open(file, path)
+                            .map(|Found { label, text }| (text.clone(), label, text, Mark::START, true)),
                         _ => {
                             self.problems.add(file, node.at, format!("{what} needs either `text` or `file`"));
                             None
                         }
                     }
                 }
-                _ => self.text(file, node, &what).map(|text| (text, file.to_string(), source.to_string(), node.at, false)),
+                _ => self
+                    .text(file, node, &what)
+                    .map(|text| (text, file.to_string(), source.to_string(), node.at, false)),
             };
             let Some((text, file, source, at, own_file)) = found else { continue };
             match slots(&text) {
@@ -322,7 +383,11 @@ impl Reader<'_> {
                     let before = self.problems.0.len();
                     if !found.iter().any(|slot| axes.iter().any(|axis| axis.axis.name == slot.name)) {
                         let axes: Vec<_> = axes.iter().map(PlacedAxis::example).collect();
-                        self.problems.add(&file, at, format!("{what} uses no axis, so that nothing varies in it; add {}", axes.join(" or ")));
+                        self.problems.add(
+                            &file,
+                            at,
+                            format!("{what} uses no axis, so that nothing varies in it; add {}", axes.join(" or ")),
+                        );
                     }
                     for slot in &found {
                         let at = position(&source, at, &slot.written());
@@ -336,11 +401,18 @@ impl Reader<'_> {
             templates.push(Template { name: key.text.clone(), text, system });
         }
         for axis in axes.iter().filter(|axis| !used.contains(&axis.axis.name)) {
-            let message = format!("no template uses the axis \"{}\"; use {} in one or take the axis out", axis.axis.name, axis.example());
+            let message = format!(
+                "no template uses the axis \"{}\"; use {} in one or take the axis out",
+                axis.axis.name,
+                axis.example()
+            );
             self.problems.add(file, axis.at, message);
         }
         for PlacedFactor { factor, at } in factors.iter().filter(|factor| !used.contains(&factor.factor.name)) {
-            let message = format!("no template uses the factor \"{0}\"; use {{{{ {0} }}}} in one or take the factor out", factor.name);
+            let message = format!(
+                "no template uses the factor \"{0}\"; use {{{{ {0} }}}} in one or take the factor out",
+                factor.name
+            );
             self.problems.add(file, *at, message);
         }
         templates
@@ -351,7 +423,11 @@ impl Reader<'_> {
         let text = self.text(file, node, &format!("the system prompt of {what}"))?;
         let text = if text.ends_with(".txt") && !text.contains('\n') { self.open(file, node)?.text } else { text };
         if text.contains("{{") || text.contains("{%") {
-            self.problems.add(file, node.at, format!("the system prompt of {what} has a slot; this version fills slots in the template only"));
+            self.problems.add(
+                file,
+                node.at,
+                format!("the system prompt of {what} has a slot; this version fills slots in the template only"),
+            );
         }
         Some(text.trim().to_string())
     }
@@ -370,7 +446,8 @@ impl Reader<'_> {
             let forms = axis.forms(axes);
             match &slot.form {
                 None => {
-                    let message = format!("{what} uses {{{{ {written} }}}}, but an axis needs a form; write {}", axis.example());
+                    let message =
+                        format!("{what} uses {{{{ {written} }}}}, but an axis needs a form; write {}", axis.example());
                     self.problems.add(file, at, message);
                 }
                 Some(form) if !forms.contains(form) && !forms.is_empty() => {
@@ -399,7 +476,10 @@ impl Reader<'_> {
             }
         } else if factors.iter().any(|factor| factor.factor.name == slot.name) {
             if slot.form.is_some() {
-                let message = format!("{what} uses {{{{ {written} }}}}, but a factor has no forms; write {{{{ {} }}}}", slot.name);
+                let message = format!(
+                    "{what} uses {{{{ {written} }}}}, but a factor has no forms; write {{{{ {} }}}}",
+                    slot.name
+                );
                 self.problems.add(file, at, message);
             }
         } else {
@@ -415,11 +495,19 @@ impl Reader<'_> {
     }
 
     /// Fills the template once with the first of everything, so that an unknown filter shows before a run.
-    fn try_to_fill(&mut self, file: &str, at: Mark, what: &str, text: &str, axes: &[PlacedAxis], factors: &[PlacedFactor]) {
+    fn try_to_fill(
+        &mut self,
+        file: &str,
+        at: Mark,
+        what: &str,
+        text: &str,
+        axes: &[PlacedAxis],
+        factors: &[PlacedFactor],
+    ) {
         let mut values: BTreeMap<String, Value> = BTreeMap::new();
         for axis in axes {
             let Some((_, term, ..)) = axis.terms().next() else { return };
-            values.insert(axis.axis.name.clone(), term.forms.iter().map(|(form, text)| (form.as_str(), text.as_str())).collect());
+            values.insert(axis.axis.name.clone(), forms(&term.forms));
         }
         for PlacedFactor { factor, .. } in factors {
             let Some(level) = factor.levels.first() else { return };
@@ -429,7 +517,9 @@ impl Reader<'_> {
         let Ok(template) = environment.template_from_str(text) else { return };
         match render(&template, &values) {
             Err((_, words)) => self.problems.add(file, at, format!("{what} cannot be filled: {words}")),
-            Ok(prompt) if prompt.is_empty() => self.problems.add(file, at, format!("{what} fills to an empty prompt; write its text")),
+            Ok(prompt) if prompt.is_empty() => {
+                self.problems.add(file, at, format!("{what} fills to an empty prompt; write its text"))
+            }
             Ok(_) => {}
         }
     }
@@ -438,7 +528,11 @@ impl Reader<'_> {
 /// Where `written` first stands as a slot at or after `at`; `at` itself when it is spelled another way.
 fn position(source: &str, at: Mark, written: &str) -> Mark {
     for (i, line) in source.lines().enumerate().skip(at.line - 1) {
-        let from = if i + 1 == at.line { line.char_indices().nth(at.column - 1).map_or(line.len(), |(byte, _)| byte) } else { 0 };
+        let from = if i + 1 == at.line {
+            line.char_indices().nth(at.column - 1).map_or(line.len(), |(byte, _)| byte)
+        } else {
+            0
+        };
         let mut start = from;
         while let Some(found) = line[start..].find(written).map(|found| found + start) {
             let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '.');
