@@ -1,7 +1,7 @@
 //! Reads axes with their groups and terms, and factors with their levels, from the suite or from files that it uses.
 
-use super::load::Reader;
 use super::problem::{Mark, and_list};
+use super::reader::Reader;
 use super::yaml::{Key, Kind, Node, parse};
 use super::{Axis, Factor, Group, Term, slug};
 

@@ -1,7 +1,7 @@
 //! Reads how a suite is asked and judged: design, probes, scorers, outcomes and gate.
 
-use super::load::Reader;
 use super::problem::and_list;
+use super::reader::Reader;
 use super::yaml::{Kind, Node};
 use super::{AskAs, Design, Gate, GenerateSpec, Outcome, Probe, TermPlan};
 
