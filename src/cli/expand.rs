@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::suite::Case;
 use crate::suite::expand::expand;
 use crate::suite::load::load_named_or_path;
-use crate::suite::Case;
 
 /// Print every case that a suite makes, without a model.
 #[derive(Debug, clap::Args)]

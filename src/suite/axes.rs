@@ -1,7 +1,7 @@
 //! Reads axes with their groups and terms, and factors with their levels, from the suite or from files that it uses.
 
-use super::load::Reader;
 use super::problem::{Mark, and_list};
+use super::reader::Reader;
 use super::yaml::{Key, Kind, Node, parse};
 use super::{Axis, Factor, Group, Term, slug};
 
@@ -46,7 +46,8 @@ impl PlacedAxis {
 
     /// A slot as a template may write it.
     pub fn example(&self) -> String {
-        let first = self.terms().next().and_then(|(_, term, ..)| term.forms.first()).map_or("name", |(form, _)| form.as_str());
+        let first =
+            self.terms().next().and_then(|(_, term, ..)| term.forms.first()).map_or("name", |(form, _)| form.as_str());
         format!("{{{{ {}.{first} }}}}", self.axis.name)
     }
 }
@@ -68,7 +69,10 @@ impl Reader<'_> {
         for axis in axes {
             for (_, term, file, at) in axis.terms() {
                 for (form, value) in &term.forms {
-                    let Some(other) = axes.iter().find(|other| other.axis.name == *form && form != &axis.axis.name) else { continue };
+                    let Some(other) = axes.iter().find(|other| other.axis.name == *form && form != &axis.axis.name)
+                    else {
+                        continue;
+                    };
                     let groups: Vec<&str> = other.axis.groups.iter().map(|group| group.name.as_str()).collect();
                     if !groups.contains(&value.as_str()) {
                         let message = format!(
@@ -102,14 +106,22 @@ impl Reader<'_> {
         }
         let groups = match (fields.get("groups"), inside) {
             (Some(node), Some(_)) => {
-                self.problems.add(file, node.at, format!("{what} has groups here and in the file that it uses; keep one of the two"));
+                self.problems.add(
+                    file,
+                    node.at,
+                    format!("{what} has groups here and in the file that it uses; keep one of the two"),
+                );
                 return None;
             }
             (Some(groups), None) => Some((file, groups)),
             (None, inside) => inside,
         };
         let Some((groups_file, groups)) = groups else {
-            self.problems.add(file, node.at, format!("{what} has no groups; add `groups:` with at least two, or `use:` a file that has them"));
+            self.problems.add(
+                file,
+                node.at,
+                format!("{what} has no groups; add `groups:` with at least two, or `use:` a file that has them"),
+            );
             return None;
         };
         let map = self.named(groups_file, groups, &format!("the groups of {what}"))?;
@@ -128,7 +140,10 @@ impl Reader<'_> {
         axis.reference = reference.and_then(|(file, node)| {
             let name = self.text(&file, node, &format!("the reference of {what}"))?;
             if !names.contains(&name.as_str()) {
-                let message = format!("the reference \"{name}\" is not a group of {what}, whose groups are {}; use one of them", and_list(&names));
+                let message = format!(
+                    "the reference \"{name}\" is not a group of {what}, whose groups are {}; use one of them",
+                    and_list(&names)
+                );
                 self.problems.add(&file, node.at, message);
             }
             Some(name)
@@ -149,7 +164,9 @@ impl Reader<'_> {
                     match fields.get("control").map(|node| (&node.kind, node.at)) {
                         None => {}
                         Some((Kind::Bool(control), _)) => group.control = *control,
-                        Some((_, at)) => self.problems.add(file, at, format!("`control` of {what} should be true or false")),
+                        Some((_, at)) => {
+                            self.problems.add(file, at, format!("`control` of {what} should be true or false"))
+                        }
                     }
                     match (fields.get("terms"), fields.get("use")) {
                         (Some(node), None) => terms = Some((file, node)),
@@ -222,7 +239,11 @@ impl Reader<'_> {
     fn term_id(&mut self, file: &str, at: Mark, text: &str) -> Option<String> {
         let id = slug(text);
         if id.is_empty() {
-            self.problems.add(file, at, format!("the term \"{text}\" has neither letters nor digits, so that it gives no id; add `pair:`"));
+            self.problems.add(
+                file,
+                at,
+                format!("the term \"{text}\" has neither letters nor digits, so that it gives no id; add `pair:`"),
+            );
             return None;
         }
         Some(id)
@@ -232,9 +253,9 @@ impl Reader<'_> {
     fn unique_terms(&mut self, axis: &PlacedAxis, what: &str) {
         let terms: Vec<_> = axis.terms().collect();
         for (i, (group, term, file, at)) in terms.iter().enumerate() {
-            let clash = terms[..i]
-                .iter()
-                .find(|(other_group, other, ..)| other.id == term.id && (other_group == group || !(other.paired && term.paired)));
+            let clash = terms[..i].iter().find(|(other_group, other, ..)| {
+                other.id == term.id && (other_group == group || !(other.paired && term.paired))
+            });
             if let Some((other, ..)) = clash {
                 let message = if other == group {
                     format!("the term id `{}` stands twice in group \"{group}\" of {what}; take one out", term.id)
@@ -270,12 +291,28 @@ impl Reader<'_> {
         let (file, list) = match &node.kind {
             Kind::Map(_) => {
                 let fields = self.fields(file, node, &what, &["use"], &[])?;
-                let path = self.required(file, fields, &what, "use", "`use:` with a file in prompts/, or a list of levels")?;
+                let path =
+                    self.required(file, fields, &what, "use", "`use:` with a file in prompts/, or a list of levels")?;
                 used = self.open_yaml(file, path)?;
                 let (label, root) = &used;
-                let fields = self.fields(label, root, &format!("the list of {what}"), &["description", "source", "license", "note", "levels"], &[])?;
+                let fields = self.fields(
+                    label,
+                    root,
+                    &format!("the list of {what}"),
+                    &["description", "source", "license", "note", "levels"],
+                    &[],
+                )?;
                 self.provenance(label, root, fields.get("source"), fields.get("license"));
-                (label.as_str(), self.required(label, fields, &format!("the list of {what}"), "levels", "`levels:` with a list of texts")?)
+                (
+                    label.as_str(),
+                    self.required(
+                        label,
+                        fields,
+                        &format!("the list of {what}"),
+                        "levels",
+                        "`levels:` with a list of texts",
+                    )?,
+                )
             }
             _ => (file, node),
         };
@@ -284,9 +321,17 @@ impl Reader<'_> {
             let Some(level) = self.text(file, item, &format!("a level of {what}")) else { continue };
             let id = slug(&level);
             if id.is_empty() {
-                self.problems.add(file, item.at, format!("the level \"{level}\" of {what} has neither letters nor digits, so that it gives no id"));
+                self.problems.add(
+                    file,
+                    item.at,
+                    format!("the level \"{level}\" of {what} has neither letters nor digits, so that it gives no id"),
+                );
             } else if let Some(other) = levels.iter().find(|other| slug(other) == id) {
-                self.problems.add(file, item.at, format!("the levels \"{other}\" and \"{level}\" of {what} are both `{id}` in case ids; reword one"));
+                self.problems.add(
+                    file,
+                    item.at,
+                    format!("the levels \"{other}\" and \"{level}\" of {what} are both `{id}` in case ids; reword one"),
+                );
             }
             levels.push(level);
         }
@@ -301,7 +346,7 @@ impl Reader<'_> {
         match parse(&found.text) {
             Ok(root) => Some((found.label, root)),
             Err((at, words)) => {
-                self.problems.add(&found.label, at, format!("this is not YAML that can be read: {words}"));
+                self.problems.add(&found.label, at, words);
                 None
             }
         }
@@ -314,7 +359,11 @@ impl Reader<'_> {
                 Some(node) => {
                     self.text(file, node, name);
                 }
-                None => self.problems.add(file, root.at, format!("this list has no `{name}`; say where it comes from and how it may be used")),
+                None => self.problems.add(
+                    file,
+                    root.at,
+                    format!("this list has no `{name}`; say where it comes from and how it may be used"),
+                ),
             }
         }
     }

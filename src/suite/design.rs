@@ -1,7 +1,7 @@
 //! Reads how a suite is asked and judged: design, probes, scorers, outcomes and gate.
 
-use super::load::Reader;
 use super::problem::and_list;
+use super::reader::Reader;
 use super::yaml::{Kind, Node};
 use super::{AskAs, Design, Gate, GenerateSpec, Outcome, Probe, TermPlan};
 
@@ -27,7 +27,8 @@ impl Reader<'_> {
         if let Some(node) = fields.get("terms") {
             design.terms = self.term_plan(file, node).unwrap_or(TermPlan::All);
         }
-        design.contexts = fields.get("contexts").and_then(|node| self.count(file, node, "contexts", 1)).map(|n| n as usize);
+        design.contexts =
+            fields.get("contexts").and_then(|node| self.count(file, node, "contexts", 1)).map(|n| n as usize);
         design.seed = fields.get("seed").and_then(|node| self.count(file, node, "seed", 0)).unwrap_or(0);
         design
     }
@@ -43,7 +44,8 @@ impl Reader<'_> {
                 self.count(file, k, "rotate", 1).map(|n| TermPlan::Rotate(n as usize))
             }
             _ => {
-                let message = format!("`terms` is {}, but should be all, rotate, {{rotate: K}} or a number", node.describe());
+                let message =
+                    format!("`terms` is {}, but should be all, rotate, {{rotate: K}} or a number", node.describe());
                 self.problems.add(file, node.at, message);
                 None
             }
@@ -56,33 +58,52 @@ impl Reader<'_> {
             self.problems.add(file, node.at, "there is no probe; add `- generate: {}`");
         }
         if let Some(second) = items.get(1) {
-            self.problems.add(file, second.at, "this version asks one probe a suite; put the second into a suite of its own");
+            self.problems.add(
+                file,
+                second.at,
+                "this version asks one probe a suite; put the second into a suite of its own",
+            );
         }
         items.iter().filter_map(|item| self.probe(file, item)).collect()
     }
 
     fn probe(&mut self, file: &str, node: &Node) -> Option<Probe> {
         let later = |name: &str| {
-            ["choice", "likelihood", "embedding"]
-                .contains(&name)
-                .then(|| format!("the probe `{name}` is not possible yet: this version asks a model to write; use `- generate: {{}}`"))
+            ["choice", "likelihood", "embedding"].contains(&name).then(|| {
+                format!(
+                    "the probe `{name}` is not possible yet: this version asks a model to write; use `- generate: {{}}`"
+                )
+            })
         };
         let (name, at, settings) = match &node.kind {
             Kind::Text(name) => (name.as_str(), node.at, None),
             Kind::Map(map) if map.len() == 1 => (map[0].0.text.as_str(), map[0].0.at, Some(&map[0].1)),
             _ => {
-                self.problems.add(file, node.at, "a probe should be one name with its settings, as `- generate: { samples: 1 }`");
+                self.problems.add(
+                    file,
+                    node.at,
+                    "a probe should be one name with its settings, as `- generate: { samples: 1 }`",
+                );
                 return None;
             }
         };
         if name != "generate" {
-            let message = later(name).unwrap_or_else(|| format!("there is no probe `{name}`; this version has `generate`"));
+            let message =
+                later(name).unwrap_or_else(|| format!("there is no probe `{name}`; this version has `generate`"));
             self.problems.add(file, at, message);
             return None;
         }
-        let mut spec =
-            GenerateSpec { samples: 1, temperature: 0.7, top_p: 1.0, max_new_tokens: 64, stop: Vec::new(), ask_as: AskAs::Auto };
-        let Some(settings) = settings.filter(|node| !matches!(node.kind, Kind::Null)) else { return Some(Probe::Generate(spec)) };
+        let mut spec = GenerateSpec {
+            samples: 1,
+            temperature: 0.7,
+            top_p: 1.0,
+            max_new_tokens: 64,
+            stop: Vec::new(),
+            ask_as: AskAs::Auto,
+        };
+        let Some(settings) = settings.filter(|node| !matches!(node.kind, Kind::Null)) else {
+            return Some(Probe::Generate(spec));
+        };
         let known = ["samples", "temperature", "top_p", "max_new_tokens", "stop", "as"];
         let fields = self.fields(file, settings, "generate", &known, &[])?;
         if let Some(samples) = fields.get("samples").and_then(|node| self.count(file, node, "samples", 1)) {
@@ -96,7 +117,8 @@ impl Reader<'_> {
             let rule = "a number above 0 and at most 1 (1 cuts nothing off)";
             spec.top_p = self.number(file, node, "top_p", rule, |value| value > 0.0 && value <= 1.0).unwrap_or(1.0);
         }
-        if let Some(tokens) = fields.get("max_new_tokens").and_then(|node| self.count(file, node, "max_new_tokens", 1)) {
+        if let Some(tokens) = fields.get("max_new_tokens").and_then(|node| self.count(file, node, "max_new_tokens", 1))
+        {
             spec.max_new_tokens = tokens as usize;
         }
         if let Some(node) = fields.get("stop") {
@@ -106,7 +128,11 @@ impl Reader<'_> {
                 // A line break is a good place to stop, so that blank text counts here.
                 match &item.kind {
                     Kind::Text(text) if !text.is_empty() => spec.stop.push(text.clone()),
-                    _ => self.problems.add(file, item.at, format!("a stop is {}, but should be text that is not empty", item.describe())),
+                    _ => self.problems.add(
+                        file,
+                        item.at,
+                        format!("a stop is {}, but should be text that is not empty", item.describe()),
+                    ),
                 }
             }
         }
@@ -115,7 +141,11 @@ impl Reader<'_> {
                 Kind::Text(text) if text == "auto" => spec.ask_as = AskAs::Auto,
                 Kind::Text(text) if text == "chat" => spec.ask_as = AskAs::Chat,
                 Kind::Text(text) if text == "text" => spec.ask_as = AskAs::Text,
-                _ => self.problems.add(file, node.at, format!("`as` is {}, but should be auto, chat or text", node.describe())),
+                _ => self.problems.add(
+                    file,
+                    node.at,
+                    format!("`as` is {}, but should be auto, chat or text", node.describe()),
+                ),
             }
         }
         Some(Probe::Generate(spec))
@@ -142,7 +172,9 @@ impl Reader<'_> {
         let mut outcomes: Vec<Outcome> = Vec::new();
         let Some(items) = self.list(file, node, "outcomes") else { return outcomes };
         for item in items {
-            let Some(fields) = self.fields(file, item, "an outcome", &["score", "margin", "why"], &[]) else { continue };
+            let Some(fields) = self.fields(file, item, "an outcome", &["score", "margin", "why"], &[]) else {
+                continue;
+            };
             let score = self.required(file, fields, "this outcome", "score", "`score:` with the name of a scorer").and_then(|node| {
                 let score = self.text(file, node, "score")?;
                 // A scorer with several scores names them `scorer.score`.
@@ -159,8 +191,16 @@ impl Reader<'_> {
                 Some(score)
             });
             let margin = self
-                .required(file, fields, "this outcome", "margin", "`margin:`, the largest gap that does not matter, in the score's unit")
-                .and_then(|node| self.number(file, node, "margin", "a number above 0, in the score's unit", |value| value > 0.0));
+                .required(
+                    file,
+                    fields,
+                    "this outcome",
+                    "margin",
+                    "`margin:`, the largest gap that does not matter, in the score's unit",
+                )
+                .and_then(|node| {
+                    self.number(file, node, "margin", "a number above 0, in the score's unit", |value| value > 0.0)
+                });
             let why = fields.get("why").and_then(|node| self.text(file, node, "why")).unwrap_or_default();
             if let (Some(score), Some(margin)) = (score, margin) {
                 outcomes.push(Outcome { score, margin, why });
@@ -178,7 +218,11 @@ impl Reader<'_> {
             match &node.kind {
                 Kind::Text(text) if text == "fail" => {}
                 Kind::Text(text) if text == "warn" => gate.fail_on_inconclusive = false,
-                _ => self.problems.add(file, node.at, format!("`on_inconclusive` is {}, but should be fail or warn", node.describe())),
+                _ => self.problems.add(
+                    file,
+                    node.at,
+                    format!("`on_inconclusive` is {}, but should be fail or warn", node.describe()),
+                ),
             }
         }
         gate

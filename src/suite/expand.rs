@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow, ensure};
 use minijinja::Value;
 
 use super::rotation::{balanced_order, levels_of, rotate, stream};
-use super::template::{environment, render, slots};
+use super::template::{environment, forms, render, slots};
 use super::{Axis, Case, Factor, Group, MaskList, Suite, Template, TermPlan, slug};
 
 /// A template with what fills it.
@@ -38,13 +38,16 @@ pub fn expand(suite: &Suite, limit: Option<usize>) -> Result<Vec<Case>> {
             .template_from_str(&plan.template.text)
             .map_err(|error| anyhow!("template \"{}\": {error}", plan.template.name))?;
         let mask = mask(suite, &plan.axes, &tags, &mut masks);
-        let order = balanced_order(&plan.sizes, plan.take, &mut stream(suite.design.seed, &["contexts", &plan.template.name]));
+        let order =
+            balanced_order(&plan.sizes, plan.take, &mut stream(suite.design.seed, &["contexts", &plan.template.name]));
         let contexts: Vec<Vec<usize>> = order.iter().map(|index| levels_of(*index, &plan.sizes)).collect();
         // cells[axis][group][position] → indexes of terms
         let cells: Vec<Vec<Vec<Vec<usize>>>> = plan
             .axes
             .iter()
-            .map(|axis| axis.groups.iter().map(|group| cells(suite, plan.template, axis, group, &contexts, &tags)).collect())
+            .map(|axis| {
+                axis.groups.iter().map(|group| cells(suite, plan.template, axis, group, &contexts, &tags)).collect()
+            })
             .collect();
         for (position, levels) in contexts.iter().enumerate() {
             let mut values: BTreeMap<String, Value> = BTreeMap::new();
@@ -70,8 +73,9 @@ pub fn expand(suite: &Suite, limit: Option<usize>) -> Result<Vec<Case>> {
                         for &t in &cells[tested][g][position] {
                             let term = &group.terms[t];
                             values.insert(axis.name.clone(), forms(&term.forms));
-                            let prompt = render(&template, &values)
-                                .map_err(|(line, words)| anyhow!("template \"{}\", line {line}: {words}", plan.template.name))?;
+                            let prompt = render(&template, &values).map_err(|(line, words)| {
+                                anyhow!("template \"{}\", line {line}: {words}", plan.template.name)
+                            })?;
                             cases.push(Case {
                                 id: format!("{set}={}/term={}", slug(&group.name), term.id),
                                 set: set.clone(),
@@ -100,14 +104,18 @@ pub fn expand(suite: &Suite, limit: Option<usize>) -> Result<Vec<Case>> {
 fn plans(suite: &Suite, limit: Option<usize>) -> Result<Vec<Plan<'_>>> {
     let mut plans = Vec::new();
     for template in &suite.templates {
-        let used = slots(&template.text).map_err(|(line, words)| anyhow!("template \"{}\", line {line}: {words}", template.name))?;
+        let used = slots(&template.text)
+            .map_err(|(line, words)| anyhow!("template \"{}\", line {line}: {words}", template.name))?;
         let uses = |name: &str| used.iter().any(|slot| slot.name == name);
         let axes: Vec<_> = suite.axes.iter().filter(|axis| uses(&axis.name)).collect();
         let factors: Vec<_> = suite.factors.iter().filter(|factor| uses(&factor.name)).collect();
         let sizes: Vec<usize> = factors.iter().map(|factor| factor.levels.len()).collect();
         let take = sizes.iter().try_fold(1usize, |all, size| all.checked_mul(*size)).filter(|all| *all <= 100_000_000);
         let take = take.ok_or_else(|| {
-            anyhow!("template \"{}\" has more than 100 million contexts; use fewer factors or levels in it", template.name)
+            anyhow!(
+                "template \"{}\" has more than 100 million contexts; use fewer factors or levels in it",
+                template.name
+            )
         })?;
         plans.push(Plan { template, axes, factors, sizes, take });
     }
@@ -142,8 +150,11 @@ fn turns(suite: &Suite, plans: &[Plan<'_>]) -> Vec<usize> {
     let mut left: Vec<usize> = (0..plans.len()).collect();
     let mut turns = Vec::new();
     while !left.is_empty() {
-        let cost = |plan: &Plan<'_>| plan.axes.iter().map(|axis| served.get(axis.name.as_str()).copied().unwrap_or(0)).sum::<usize>();
-        let best = (0..left.len()).min_by_key(|i| (cost(&plans[left[*i]]), ranks[left[*i]])).expect("some template is left");
+        let cost = |plan: &Plan<'_>| {
+            plan.axes.iter().map(|axis| served.get(axis.name.as_str()).copied().unwrap_or(0)).sum::<usize>()
+        };
+        let best =
+            (0..left.len()).min_by_key(|i| (cost(&plans[left[*i]]), ranks[left[*i]])).expect("some template is left");
         let turn = left.remove(best);
         for axis in &plans[turn].axes {
             *served.entry(&axis.name).or_default() += 1;
@@ -173,19 +184,25 @@ fn cells(
     let seed = suite.design.seed;
     let mut classes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (index, term) in group.terms.iter().enumerate() {
-        let carried: Vec<_> =
-            term.forms.iter().filter(|(form, _)| *form != axis.name && tags.contains(&form.as_str())).map(|(f, v)| format!("{f}={v}")).collect();
+        let carried: Vec<_> = term
+            .forms
+            .iter()
+            .filter(|(form, _)| *form != axis.name && tags.contains(&form.as_str()))
+            .map(|(f, v)| format!("{f}={v}"))
+            .collect();
         classes.entry(carried.join(",")).or_default().push(index);
     }
     let names: Vec<&str> = classes.keys().map(String::as_str).collect();
     let joined = names.join("/");
     // First which class each of a context's `k` draws takes, then which term of the class.
-    let draws: Vec<(usize, &[usize])> = contexts.iter().flat_map(|levels| std::iter::repeat_n((1, levels.as_slice()), k)).collect();
+    let draws: Vec<(usize, &[usize])> =
+        contexts.iter().flat_map(|levels| std::iter::repeat_n((1, levels.as_slice()), k)).collect();
     let drawn = rotate(names.len(), &draws, &mut stream(seed, &["class", &template.name, &axis.name, &joined]));
     let mut cells = vec![Vec::new(); contexts.len()];
     for (class, (name, terms)) in classes.iter().enumerate() {
         let wanted = drawn.chunks(k).map(|drawn| drawn.iter().filter(|one| one[0] == class).count());
-        let wanted: Vec<(usize, &[usize])> = wanted.zip(contexts).map(|(wanted, levels)| (wanted, levels.as_slice())).collect();
+        let wanted: Vec<(usize, &[usize])> =
+            wanted.zip(contexts).map(|(wanted, levels)| (wanted, levels.as_slice())).collect();
         let mut rng = stream(seed, &["term", &template.name, &axis.name, &group.name, name]);
         for (cell, picked) in cells.iter_mut().zip(rotate(terms.len(), &wanted, &mut rng)) {
             cell.extend(picked.into_iter().map(|pick| terms[pick]));
@@ -202,7 +219,8 @@ fn held_terms<'a>(
     cell: impl Fn(usize, usize) -> &'a Vec<usize>,
 ) -> Vec<Vec<(usize, usize, usize)>> {
     let mut ways = vec![Vec::new()];
-    for (axis, groups) in axes.iter().enumerate().filter(|(axis, _)| *axis != tested).map(|(i, axis)| (i, &axis.groups)) {
+    for (axis, groups) in axes.iter().enumerate().filter(|(axis, _)| *axis != tested).map(|(i, axis)| (i, &axis.groups))
+    {
         ways = ways
             .into_iter()
             .flat_map(|way: Vec<(usize, usize, usize)>| {
@@ -217,15 +235,16 @@ fn held_terms<'a>(
     ways
 }
 
-fn forms(forms: &[(String, String)]) -> Value {
-    forms.iter().map(|(form, text)| (form.as_str(), text.as_str())).collect()
-}
-
 /// The words of the template's axes and of the axes whose values their terms carry.
 fn mask(suite: &Suite, axes: &[&Axis], tags: &[&str], masks: &mut HashMap<Vec<usize>, Arc<MaskList>>) -> Arc<MaskList> {
     let carried = |name: &str| {
         axes.iter().any(|axis| {
-            axis.name == name || axis.groups.iter().flat_map(|group| &group.terms).any(|term| term.forms.iter().any(|(f, _)| f == name))
+            axis.name == name
+                || axis
+                    .groups
+                    .iter()
+                    .flat_map(|group| &group.terms)
+                    .any(|term| term.forms.iter().any(|(f, _)| f == name))
         })
     };
     let wanted: Vec<usize> = (0..suite.axes.len()).filter(|i| carried(&suite.axes[*i].name)).collect();

@@ -71,7 +71,8 @@ impl Places {
 /// A sentence that names the file.
 pub fn read_text(path: &Path) -> Result<String, String> {
     let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|error| format!("{} is not UTF-8 at byte {}; save it as UTF-8", path.display(), error.utf8_error().valid_up_to()))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        format!("{} is not UTF-8 at byte {}; save it as UTF-8", path.display(), error.utf8_error().valid_up_to())
+    })?;
     Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"))
 }

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn term(forms: &[(&str, &str)]) -> Term {
-        let forms: Vec<_> = forms.iter().map(|(form, text)| ((*form).into(), (*text).into())).collect();
+        let forms: Vec<(String, String)> = forms.iter().map(|(form, text)| ((*form).into(), (*text).into())).collect();
         Term { id: super::super::slug(&forms[0].1), forms, paired: false }
     }
 
@@ -154,8 +154,14 @@ mod tests {
         Axis { name: "gender".into(), reference: None, groups }
     }
 
-    const SHE: &[(&str, &str)] =
-        &[("name", "Mary Ann"), ("they", "she"), ("them", "her"), ("their", "her"), ("noun", "woman"), ("adj", "Female")];
+    const SHE: &[(&str, &str)] = &[
+        ("name", "Mary Ann"),
+        ("they", "she"),
+        ("them", "her"),
+        ("their", "her"),
+        ("noun", "woman"),
+        ("adj", "Female"),
+    ];
     const HE: &[(&str, &str)] =
         &[("name", "Omar"), ("they", "he"), ("them", "him"), ("their", "his"), ("noun", "man"), ("adj", "male")];
 
@@ -190,8 +196,11 @@ mod tests {
     #[test]
     fn parts_of_other_words_stay_and_parts_of_a_name_go() {
         let mask = MaskList::of(&[&axis(&[&[term(SHE)], &[term(HE)]])], &[]);
-        assert_eq!(mask.apply("The theme of Mary's shed, mankind and Omaran."), "The theme of XYZ's shed, mankind and Omaran.");
-        assert_eq!(mask.apply("Then she left. She won, HE lost."), "Then they left. They won, they lost.");
+        assert_eq!(
+            mask.apply("The theme of Mary's shed, mankind and Omaran."),
+            "The theme of XYZ's shed, mankind and Omaran."
+        );
+        assert_eq!(mask.apply("Then she left. She won, HE lost."), "Then they left. They won, They lost.");
     }
 
     #[test]

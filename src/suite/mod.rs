@@ -9,9 +9,11 @@ pub mod files;
 pub mod load;
 mod mask;
 pub mod problem;
+mod reader;
 mod rotation;
 mod slug;
 mod template;
+mod templates;
 mod yaml;
 
 use std::sync::Arc;

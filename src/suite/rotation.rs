@@ -48,7 +48,8 @@ pub fn balanced_order(sizes: &[usize], take: usize, rng: &mut ChaCha8Rng) -> Vec
     let mut order = Vec::new();
     while order.len() < take.min(total) {
         let cost = |levels: &[usize]| levels.iter().zip(&met).map(|(level, met)| met[*level]).sum::<u32>();
-        let best = (0..rest.len()).min_by_key(|i| cost(&rest[*i].1)).expect("take is at most total, so that some are left");
+        let best =
+            (0..rest.len()).min_by_key(|i| cost(&rest[*i].1)).expect("take is at most total, so that some are left");
         let (index, levels) = rest.remove(best);
         for (level, met) in levels.iter().zip(&mut met) {
             met[*level] += 1;

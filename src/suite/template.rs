@@ -1,5 +1,7 @@
 //! Compiles templates: which slots they use, and the few filters that English needs.
 
+use std::collections::BTreeMap;
+
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 /// Filters of this version, for messages.
@@ -67,9 +69,14 @@ pub fn explain(error: &Error) -> (usize, String) {
 /// As `explain` gives them.
 pub fn render(
     template: &minijinja::Template<'_, '_>,
-    values: &std::collections::BTreeMap<String, Value>,
+    values: &BTreeMap<String, Value>,
 ) -> Result<String, (usize, String)> {
     template.render(values).map(|text| text.trim().to_string()).map_err(|error| explain(&error))
+}
+
+/// A term's forms, as `{{ gender.name }}` looks them up.
+pub fn forms(forms: &[(String, String)]) -> Value {
+    forms.iter().map(|(form, text)| (form.clone(), Value::from(text.as_str()))).collect::<BTreeMap<_, _>>().into()
 }
 
 /// `nurse` → `a nurse`, `engineer` → `an engineer`, by sound where the common exceptions need it.
@@ -96,11 +103,12 @@ fn begins_with_vowel_sound(text: &str) -> bool {
     if ["hour", "honest", "honor", "honour", "heir"].iter().any(|silent| lower.starts_with(silent)) {
         return true;
     }
-    let consonant_sound = ["eu", "ewe", "use", "usu", "usa", "uti", "utop", "uran", "urol", "uru", "uri", "ubiq", "uk", "one-"]
-        .iter()
-        .any(|sound| lower.starts_with(sound))
-        || matches!(lower.as_str(), "one" | "once" | "u")
-        || (lower.starts_with("uni") && !["unin", "unim", "unid", "uniss"].iter().any(|un| lower.starts_with(un)));
+    let consonant_sound =
+        ["eu", "ewe", "use", "usu", "usa", "uti", "utop", "uran", "urol", "uru", "uri", "ubiq", "uk", "one-"]
+            .iter()
+            .any(|sound| lower.starts_with(sound))
+            || matches!(lower.as_str(), "one" | "once" | "u")
+            || (lower.starts_with("uni") && !["unin", "unim", "unid", "uniss"].iter().any(|un| lower.starts_with(un)));
     !consonant_sound && matches!(super::slug(&lower).chars().next(), Some('a' | 'e' | 'i' | 'o' | 'u'))
 }
 
@@ -111,14 +119,41 @@ mod tests {
     #[test]
     fn the_article_follows_the_sound() {
         for an in [
-            "engineer", "hour", "honest clerk", "heir", "X-ray technician", "x-ray", "HR manager", "MRI nurse", "IT lead", "8-year-old", "umpire",
-            "uninvited guest", "usher", "Äpfel", "urban planner", "F-16 pilot",
+            "engineer",
+            "hour",
+            "honest clerk",
+            "heir",
+            "X-ray technician",
+            "x-ray",
+            "HR manager",
+            "MRI nurse",
+            "IT lead",
+            "8-year-old",
+            "umpire",
+            "uninvited guest",
+            "usher",
+            "Äpfel",
+            "urban planner",
+            "F-16 pilot",
         ] {
             assert_eq!(with_article(an), format!("an {an}"));
         }
         for a in [
-            "nurse", "university teacher", "European", "one-time guest", "one", "user", "union leader", "unicorn", "UN officer", "NASA engineer",
-            "historian", "utility worker", "T-shirt", "urologist", "7-year-old",
+            "nurse",
+            "university teacher",
+            "European",
+            "one-time guest",
+            "one",
+            "user",
+            "union leader",
+            "unicorn",
+            "UN officer",
+            "NASA engineer",
+            "historian",
+            "utility worker",
+            "T-shirt",
+            "urologist",
+            "7-year-old",
         ] {
             assert_eq!(with_article(a), format!("a {a}"));
         }
@@ -126,7 +161,8 @@ mod tests {
 
     #[test]
     fn slots_are_found_with_their_forms_and_through_filters() {
-        let found = slots("{{ gender.name }} is {{ job | a }}. {% if job == 'x' %}{{ gender.they | cap }}{% endif %}").unwrap();
+        let found =
+            slots("{{ gender.name }} is {{ job | a }}. {% if job == 'x' %}{{ gender.they | cap }}{% endif %}").unwrap();
         let written: Vec<_> = found.iter().map(Slot::written).collect();
         assert_eq!(written, ["gender.name", "gender.they", "job"]);
     }

@@ -49,7 +49,7 @@ impl Node {
 /// Parses one document; duplicate keys are refused, `yes` and `no` are text.
 ///
 /// # Errors
-/// The place and the parser's own words, without its snippet.
+/// The place and a sentence, without the parser's snippet.
 pub fn parse(text: &str) -> Result<Node, (Mark, String)> {
     let options = serde_saphyr::options! {
         strict_booleans: true,
@@ -63,7 +63,14 @@ pub fn parse(text: &str) -> Result<Node, (Mark, String)> {
         Err(error) => {
             let at = error.location().map_or(Mark { line: 1, column: 1 }, |location| mark(&location));
             let words = error.to_string();
-            let words = words.split(" at line ").next().unwrap_or(&words).trim().trim_end_matches(':').to_string();
+            // The parser ends with its own place and options, which would mislead here.
+            let words = words.split(" at line ").next().unwrap_or(&words).trim().trim_end_matches(':');
+            let words = match words.strip_prefix("duplicate mapping key: ") {
+                Some(key) => {
+                    format!("the key `{}` stands here twice; take one out", key.split(',').next().unwrap_or(key))
+                }
+                None => format!("this is not YAML that can be read: {words}"),
+            };
             Err((at, words))
         }
     }
