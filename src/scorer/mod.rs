@@ -1,5 +1,7 @@
 //! Turns texts into numbers with a declared range: classifier heads, refusal, length.
 
+pub mod encoder;
+
 use anyhow::Result;
 
 use crate::suite::MaskList;
