@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tiltmeter::model::files::{Access, resolve_encoder};
 use tiltmeter::scorer::encoder::TextEncoder;
 
 /// As in the stored files' own note: embeddings and cosines, absolute.
@@ -12,14 +13,15 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The folder of all-MiniLM-L6-v2: from TILTMETER_TEST_MINILM, or a message and nothing.
-fn minilm() -> Option<PathBuf> {
-    let folder = std::env::var_os("TILTMETER_TEST_MINILM").map_or_else(|| PathBuf::from("/tmp/minilm"), PathBuf::from);
-    let found = folder.join("model.safetensors").exists();
-    if !found {
-        eprintln!("skipped: all-MiniLM-L6-v2 is not in {}; set TILTMETER_TEST_MINILM to its folder", folder.display());
+/// all-MiniLM-L6-v2 from the caches, or a message and nothing.
+fn minilm() -> Option<TextEncoder> {
+    match resolve_encoder("minilm-l6", &Access { offline: true, quiet: true }) {
+        Ok(files) => Some(TextEncoder::from_files(&files).unwrap()),
+        Err(error) => {
+            eprintln!("skipped: run `tiltmeter model fetch minilm-l6` first ({error:#})");
+            None
+        }
     }
-    found.then_some(folder)
 }
 
 fn read(path: &Path) -> Value {
@@ -62,12 +64,8 @@ fn the_tiny_encoder_gives_the_stored_vectors() {
 
 #[test]
 fn all_minilm_l6_v2_gives_the_stored_vectors() {
-    let Some(folder) = minilm() else { return };
-    check(
-        &TextEncoder::from_folder(&folder).unwrap(),
-        &read(&fixtures().join("real/expected_minilm.json")),
-        "embedding_first",
-    );
+    let Some(encoder) = minilm() else { return };
+    check(&encoder, &read(&fixtures().join("real/expected_minilm.json")), "embedding_first");
 }
 
 #[test]

@@ -5,13 +5,14 @@
 pub mod activation;
 pub mod bert;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use tokenizers::{Tokenizer, TruncationParams};
 
+use crate::model::files::ModelFiles;
 use bert::{Bert, BertConfig};
 
 /// Tokens that go through the encoder together: enough to keep the matrix kernel busy, few enough for its cache.
@@ -94,14 +95,36 @@ impl TextEncoder {
         Ok(Self { tokenizer: words, bert, max_tokens, digest })
     }
 
-    /// Loads an encoder from a folder in the layout of Sentence Transformers: config.json, tokenizer.json,
-    /// model.safetensors, sentence_bert_config.json, and modules.json with 1_Pooling/config.json where they exist.
+    /// Loads an encoder from resolved files in the layout of Sentence Transformers: config.json, tokenizer.json, one
+    /// safetensors file, sentence_bert_config.json, and modules.json with 1_Pooling/config.json where they exist.
     ///
     /// # Errors
-    /// As [`TextEncoder::load`]; and a pooling other than the mean, or modules other than mean pooling and length 1.
+    /// As [`TextEncoder::load`]; a missing file, or anything but mean pooling and length 1.
+    pub fn from_files(files: &ModelFiles) -> Result<Self> {
+        let ModelFiles::Folder { label, config, tokenizer, weights, extra, .. } = files else {
+            bail!("{} is a GGUF file; a sentence encoder is a folder with safetensors", files.label());
+        };
+        let Some(tokenizer) = tokenizer else { bail!("{label}: tokenizer.json is missing") };
+        let [weights] = weights.as_slice() else {
+            bail!("{label}: a sentence encoder has one weights file, but here are {}", weights.len());
+        };
+        Self::from_layout(config, tokenizer, weights, &|name| extra.get(name).cloned())
+    }
+
+    /// As [`TextEncoder::from_files`], from a folder with the usual names.
     pub fn from_folder(folder: &Path) -> Result<Self> {
-        let at = folder.join("modules.json");
-        if at.exists() {
+        let path = |name: &str| folder.join(name);
+        let find = |name: &str| Some(path(name)).filter(|path| path.exists());
+        Self::from_layout(&path("config.json"), &path("tokenizer.json"), &path("model.safetensors"), &find)
+    }
+
+    fn from_layout(
+        config: &Path,
+        tokenizer: &Path,
+        weights: &Path,
+        find: &dyn Fn(&str) -> Option<PathBuf>,
+    ) -> Result<Self> {
+        if let Some(at) = find("modules.json") {
             let modules = read_json(&at)?;
             let kinds: Vec<&str> = modules
                 .as_array()
@@ -113,30 +136,31 @@ impl TextEncoder {
                 at.display()
             );
         }
-        let at = folder.join("1_Pooling").join("config.json");
-        if at.exists() {
+        if let Some(at) = find("1_Pooling/config.json") {
             let pooling = read_json(&at)?;
-            let on: Vec<&str> = pooling
+            let modes: Vec<&str> = pooling
                 .as_object()
-                .map(|map| map.iter().filter(|(_, v)| v.as_bool() == Some(true)).map(|(k, _)| k.as_str()).collect())
-                .unwrap_or_default();
-            let modes: Vec<&&str> = on.iter().filter(|k| k.starts_with("pooling_mode_")).collect();
+                .into_iter()
+                .flatten()
+                .filter(|(key, value)| key.starts_with("pooling_mode_") && value.as_bool() == Some(true))
+                .map(|(key, _)| key.as_str())
+                .collect();
             ensure!(
-                modes == [&"pooling_mode_mean_tokens"],
-                "{}: pooling is {modes:?}, but only pooling_mode_mean_tokens is computed",
+                modes == ["pooling_mode_mean_tokens"],
+                "{}: the pooling is {modes:?}, but only pooling_mode_mean_tokens is computed",
                 at.display()
             );
         }
-        let at = folder.join("sentence_bert_config.json");
+        let Some(at) = find("sentence_bert_config.json") else {
+            bail!(
+                "{}: sentence_bert_config.json is missing beside it; its max_seq_length says how many tokens are read",
+                config.display()
+            );
+        };
         let Some(max_tokens) = read_json(&at)?["max_seq_length"].as_u64() else {
             bail!("{}: max_seq_length is missing; it says how many tokens of a text are read", at.display());
         };
-        Self::load(
-            &folder.join("config.json"),
-            &folder.join("tokenizer.json"),
-            &folder.join("model.safetensors"),
-            max_tokens as usize,
-        )
+        Self::load(config, tokenizer, weights, max_tokens as usize)
     }
 
     /// Length of a sentence vector.
