@@ -1,6 +1,16 @@
 //! Turns texts into numbers with a declared range: classifier heads, refusal, length.
 
-use anyhow::Result;
+pub mod classifier;
+pub mod encoder;
+pub mod length;
+pub mod linear_head;
+pub mod refusal;
+pub mod train;
+pub mod web_text;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
 
 use crate::suite::MaskList;
 
@@ -48,4 +58,53 @@ pub trait Scorer {
 
     /// One outcome an answer, in order; an answer's outcome does not depend on the others.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>>;
+}
+
+impl Scored {
+    /// What an answer without text gets from every scorer.
+    fn empty() -> Self {
+        Scored::Unscored("empty".into())
+    }
+}
+
+fn is_empty(answer: &Answer<'_>) -> bool {
+    answer.text.trim().is_empty()
+}
+
+/// Every scorer by name, in the order in which messages list them.
+pub const NAMES: [&str; 4] = ["sentiment", "toxicity", "refusal", "length"];
+
+/// True when one of the scorers is a head on the sentence encoder, which then has to be there.
+pub fn needs_encoder(names: &[String]) -> bool {
+    names.iter().any(|name| linear_head::embedded(name).is_some())
+}
+
+/// Makes the scorers of a suite, in the order of their names.
+///
+/// `max_new_tokens` is the upper end of what `length` can be.
+///
+/// # Errors
+/// A name that is not in [`NAMES`]; a head without an encoder, or with another than it was fitted on.
+pub fn build(
+    names: &[String],
+    encoder: Option<Arc<encoder::TextEncoder>>,
+    max_new_tokens: usize,
+) -> Result<Vec<Box<dyn Scorer>>> {
+    let mut scorers: Vec<Box<dyn Scorer>> = Vec::with_capacity(names.len());
+    for name in names {
+        scorers.push(match name.as_str() {
+            "length" => Box::new(length::Length::new(max_new_tokens)),
+            "refusal" => Box::new(refusal::Refusal::default()),
+            _ => {
+                let Some(head) = linear_head::embedded(name) else {
+                    bail!("there is no scorer {name:?}; the scorers are {}", NAMES.join(", "));
+                };
+                let encoder = encoder.clone().with_context(|| {
+                    format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.encoder.name)
+                })?;
+                Box::new(classifier::Classifier::new(head, encoder)?)
+            }
+        });
+    }
+    Ok(scorers)
 }
