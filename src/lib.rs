@@ -4,6 +4,9 @@
 //! [`model`], a [`scorer`] turns answers into numbers, [`record`] keeps both as files, [`analysis`]
 //! turns them into gaps with intervals and verdicts by way of [`stats`], and [`report`] shows them.
 
+// Only the CPU kernels and memory-mapped weights need it; both say why it is sound.
+#![deny(unsafe_code)]
+
 pub mod analysis;
 pub mod cli;
 pub mod model;

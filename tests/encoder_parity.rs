@@ -47,8 +47,7 @@ fn check(encoder: &TextEncoder, expected: &Value, field: &str) {
             worst = worst.max((f64::from(*got) - want).abs());
         }
         for (j, want) in numbers(&expected["cosine"][i]).into_iter().enumerate() {
-            let dot: f64 =
-                encoded.row(i).iter().zip(encoded.row(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+            let dot: f64 = encoded.row(i).iter().zip(encoded.row(j)).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
             worst = worst.max((dot - want).abs());
         }
     }

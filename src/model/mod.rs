@@ -6,6 +6,7 @@ pub mod decoder;
 pub mod device;
 pub mod files;
 pub mod gguf;
+#[allow(unsafe_code)]
 pub mod kernel;
 pub mod local;
 pub mod plan;

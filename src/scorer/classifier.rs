@@ -79,7 +79,10 @@ fn hide(mask: &crate::suite::MaskList, text: &str) -> String {
         if !out.ends_with(is_word) {
             for (word, neutral) in &mask.words {
                 let Some(found) = rest.get(..word.len()) else { continue };
-                if !word.is_empty() && found.to_lowercase() == word.to_lowercase() && !rest[word.len()..].starts_with(is_word) {
+                if !word.is_empty()
+                    && found.to_lowercase() == word.to_lowercase()
+                    && !rest[word.len()..].starts_with(is_word)
+                {
                     out.push_str(neutral);
                     rest = &rest[word.len()..];
                     continue 'text;

@@ -26,6 +26,7 @@ enum Source {
 }
 
 impl Weights {
+    #[allow(unsafe_code)]
     pub fn safetensors(files: &[PathBuf]) -> Result<Self> {
         let file = files.first().map(|f| f.display().to_string()).unwrap_or_default();
         // SAFETY: the files are read-only input; like every memory-mapped reader this assumes that nobody truncates them

@@ -2,7 +2,7 @@
 //!
 //! Every output element is one fixed chain of operations on its own inputs, so that a row's bits do not
 //! depend on its neighbours, on the number of rows or threads, or on the instruction set chosen at run time.
-//! `unsafe` is confined to this folder.
+//! Unsafe code stays in this folder (and in one memory map of weights).
 
 mod attention;
 mod gemm;

@@ -37,7 +37,10 @@ impl BertConfig {
         let activation = json["hidden_act"].as_str().unwrap_or("gelu");
         ensure!(activation == "gelu", "{at}: hidden_act is {activation:?}; only \"gelu\" (the exact form) is computed");
         let positions = json["position_embedding_type"].as_str().unwrap_or("absolute");
-        ensure!(positions == "absolute", "{at}: position_embedding_type is {positions:?}; only \"absolute\" is computed");
+        ensure!(
+            positions == "absolute",
+            "{at}: position_embedding_type is {positions:?}; only \"absolute\" is computed"
+        );
         let size = |key: &str| match json[key].as_u64() {
             Some(n) if n > 0 => Ok(n as usize),
             _ => bail!("{at}: {key} must be a whole number above 0, but is {}", json[key]),
@@ -297,7 +300,8 @@ impl Weights {
 
     /// A table with any number of rows of a given width.
     fn take_rows(&mut self, name: &str, width: usize) -> Result<Vec<f32>> {
-        let rows = self.tensors.get(&format!("{}{name}", self.prefix)).map_or(0, |t| t.dims().first().map_or(0, |&n| n));
+        let rows =
+            self.tensors.get(&format!("{}{name}", self.prefix)).map_or(0, |t| t.dims().first().map_or(0, |&n| n));
         self.take(name, &[rows, width])
     }
 }

@@ -235,7 +235,8 @@ fn file_digest(path: &Path) -> Result<[u8; 32]> {
     let mut hash = Sha256::new();
     let mut block = vec![0; 1 << 20];
     loop {
-        let n = std::io::Read::read(&mut file, &mut block).with_context(|| format!("cannot read {}", path.display()))?;
+        let n =
+            std::io::Read::read(&mut file, &mut block).with_context(|| format!("cannot read {}", path.display()))?;
         if n == 0 {
             return Ok(hash.finalize().into());
         }

@@ -65,7 +65,13 @@ fn vader_file(folder: &Path, name: &str, seed: u64) -> Result<Part> {
         let document = id.split('_').next().unwrap_or(id);
         push(&mut rows, text, value, is_held_out(seed, &file, document));
     }
-    Ok(Part { file, sha256, source: "github.com/cjhutto/vaderSentiment (Hutto and Gilbert 2014)", license: "MIT", rows })
+    Ok(Part {
+        file,
+        sha256,
+        source: "github.com/cjhutto/vaderSentiment (Hutto and Gilbert 2014)",
+        license: "MIT",
+        rows,
+    })
 }
 
 /// Tweets: hate speech or offensive language (1) against neither (0), by the majority of the raters.
