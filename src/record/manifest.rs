@@ -86,16 +86,11 @@ pub struct OutcomeEntry {
 pub struct AxisEntry {
     pub name: String,
     pub reference: Option<String>,
-    pub groups: Vec<GroupEntry>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct GroupEntry {
-    pub name: String,
-    pub control: bool,
-    /// Ids of the terms are `pair` keys that other groups share.
+    /// Ids of the terms are `pair` keys that groups share.
     pub paired: bool,
-    pub terms: Vec<String>,
+    pub groups: Vec<String>,
+    /// Groups that are negative controls.
+    pub controls: Vec<String>,
 }
 
 impl Manifest {
@@ -170,13 +165,9 @@ impl Manifest {
         for axis in &self.axes {
             line(format!("  - name: {}", quoted(&axis.name)));
             line(format!("    reference: {}", axis.reference.as_deref().map_or("null".into(), quoted)));
-            line(list("    groups", axis.groups.is_empty()));
-            for group in &axis.groups {
-                line(format!("      - name: {}", quoted(&group.name)));
-                line(format!("        control: {}", group.control));
-                line(format!("        paired: {}", group.paired));
-                line(format!("        terms: {}", inline(&group.terms)));
-            }
+            line(format!("    paired: {}", axis.paired));
+            line(format!("    groups: {}", inline(&axis.groups)));
+            line(format!("    controls: {}", inline(&axis.controls)));
         }
         yaml
     }
@@ -281,12 +272,9 @@ pub(crate) mod tests {
             axes: vec![AxisEntry {
                 name: "gender".into(),
                 reference: Some("man".into()),
-                groups: vec![GroupEntry {
-                    name: "no".into(),
-                    control: false,
-                    paired: false,
-                    terms: vec!["null".into(), "1".into()],
-                }],
+                paired: false,
+                groups: vec!["no".into(), "null".into(), "1".into()],
+                controls: vec![],
             }],
         }
     }
@@ -312,9 +300,9 @@ pub(crate) mod tests {
         let (line, old, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();
         assert_eq!((line, old.as_str(), new.as_str()), (12, "model.dtype: \"none\"", "model.dtype: \"bf16\""));
         let mut now = there.clone();
-        now.axes[0].groups[0].terms.pop();
+        now.axes[0].groups.pop();
         let (_, _, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();
-        assert_eq!(new, "axes.groups.terms: [\"null\"]");
+        assert_eq!(new, "axes.groups: [\"no\", \"null\"]");
         assert_eq!(first_difference(&there.to_yaml(), &there.to_yaml()), None);
     }
 
