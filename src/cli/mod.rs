@@ -1,8 +1,69 @@
 //! Parses the command line and hands over to one file a subcommand.
 
+pub mod expand;
+pub mod model;
+pub mod output;
+pub mod progress;
+pub mod report;
+pub mod run;
+
+use std::io::Write;
 use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Measures how a language model's output tilts when only the demographic in the prompt changes.
+#[derive(Debug, Parser)]
+#[command(name = "tiltmeter", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(after_help = run::EXAMPLES)]
+    Run(run::Args),
+    #[command(after_help = EXPAND_EXAMPLES)]
+    Expand(expand::Args),
+    #[command(after_help = report::EXAMPLES)]
+    Report(report::Args),
+    #[command(after_help = MODEL_EXAMPLES)]
+    Model(model::ModelArgs),
+}
+
+const EXIT_CODES: &str = "\
+Start with:
+  tiltmeter run --limit 4       a first try of a few minutes
+  tiltmeter run                 the suite first-look on the default model
+  tiltmeter run my-suite.yaml --model org/name
+
+Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.";
+
+const EXPAND_EXAMPLES: &str = "\
+Examples:
+  tiltmeter expand first-look --format text
+  tiltmeter expand my-suite.yaml --limit 2 > cases.csv";
+
+const MODEL_EXAMPLES: &str = "\
+Examples:
+  tiltmeter model list
+  tiltmeter model fetch smollm2-135m-instruct";
 
 /// Runs the command line; errors are printed once, here, and end with exit code 2.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::run(&args),
+        Command::Expand(args) => expand::run(&args),
+        Command::Report(args) => report::run(&args),
+        Command::Model(args) => model::run(args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where stderr is closed, the exit code still tells.
+            let _ = writeln!(std::io::stderr(), "error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }

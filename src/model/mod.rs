@@ -11,6 +11,7 @@ pub mod kernel;
 pub mod local;
 pub mod plan;
 pub mod sampling;
+pub mod scripted;
 pub mod tokenizer;
 
 use anyhow::Result;

@@ -1,14 +1,39 @@
 //! Keeps what was asked, answered and scored: the durable facts from which everything else is computed.
+//!
+//! `rows` has the files' rows, `table` their CSV form, `journal` what a run has answered so far,
+//! `manifest` what a run was made with, and `folder` the life of a run's folder.
+
+pub mod folder;
+pub mod journal;
+pub mod manifest;
+pub mod rows;
+pub mod table;
+
+/// A row of cases.csv.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseRow {
+    pub case: String,
+    pub set: String,
+    pub probe: String,
+    pub template: String,
+    pub context: String,
+    pub axis: String,
+    pub group: String,
+    pub term: String,
+    pub prompt: String,
+}
 
 /// A row of responses.csv.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseRow {
     pub case: String,
     pub sample: u32,
-    /// `stop` or `length`.
+    /// `stop` or `length`; empty when the answer was made elsewhere and nobody said.
     pub finish: String,
-    pub prompt_tokens: usize,
-    pub tokens: usize,
+    /// None when the answer was made elsewhere and nobody said.
+    pub prompt_tokens: Option<usize>,
+    /// New tokens, the ending token included; None when the answer was made elsewhere and nobody said.
+    pub tokens: Option<usize>,
     pub text: String,
 }
 

@@ -1,0 +1,93 @@
+//! `tiltmeter report`: recomputes the tables of finished runs from their records and prints what `run` printed.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::output::{self, Format};
+use crate::analysis::{AxisPlan, Plan, ScorerPlan, analyze};
+use crate::record::manifest::Manifest;
+use crate::record::{folder, rows};
+use crate::report::{Answers, Run};
+
+/// Print the tables of finished runs again, without asking a model
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A run folder, or a folder that holds exactly the runs meant
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+
+    /// What to print
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Write into this file instead of stdout
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tiltmeter report results/first-look@1
+  tiltmeter report results/first-look@1 --format json > first-look.json";
+
+pub fn run(args: &Args) -> Result<()> {
+    let mut runs = Vec::new();
+    for path in &args.runs {
+        for folder in folder::runs_in(path)? {
+            runs.push(read(&folder)?);
+        }
+    }
+    let text = output::render(&runs, args.format);
+    match &args.out {
+        Some(path) => std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display())),
+        None => output::print(&text),
+    }
+}
+
+/// A finished run, its tables computed from its records.
+pub fn read(folder: &Path) -> Result<Run> {
+    let manifest = Manifest::read(&folder.join("manifest.yaml"))?;
+    compute(manifest, &folder.join("responses.csv"), &folder.join("records.csv"))
+}
+
+/// Computes the tables from the files as written, so that every later reader gets the same ones.
+pub fn compute(manifest: Manifest, responses: &Path, records: &Path) -> Result<Run> {
+    let answers = Answers::count(&rows::read_responses(responses)?);
+    let tables = analyze(&rows::read_records(records)?, &plan(&manifest))
+        .with_context(|| format!("{} cannot be analysed", records.display()))?;
+    Ok(Run { manifest, answers, tables })
+}
+
+/// What the manifest declares; the same as `Plan::of` makes of the suite.
+fn plan(manifest: &Manifest) -> Plan {
+    let margin = |scorer: &str| {
+        manifest.outcomes.iter().find(|outcome| outcome.score == scorer).map(|outcome| outcome.margin)
+    };
+    Plan {
+        suite: manifest.suite.name.clone(),
+        axes: manifest
+            .axes
+            .iter()
+            .map(|axis| AxisPlan {
+                name: axis.name.clone(),
+                groups: axis.groups.clone(),
+                reference: axis.reference.clone(),
+                controls: axis.controls.clone(),
+                paired: axis.paired,
+            })
+            .collect(),
+        scorers: manifest
+            .scorers
+            .iter()
+            .map(|scorer| ScorerPlan {
+                name: scorer.name.clone(),
+                range: (scorer.low, scorer.high),
+                margin: margin(&scorer.name),
+            })
+            .collect(),
+        alpha: Plan::ALPHA,
+        seed: manifest.seed,
+        resamples: Plan::RESAMPLES,
+    }
+}

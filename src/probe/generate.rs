@@ -1,0 +1,245 @@
+//! Asks for a text: one request for each distinct prompt of a counterfactual set and sample.
+//!
+//! The members of a set share their random draws, and identical prompts of a set are asked once and get
+//! the identical answer, so that two groups with the same words show a gap of exactly 0.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use anyhow::{Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::model::{GenerateRequest, Generation, LanguageModel, Message, ModelCard, Prompt, Sampling};
+use crate::record::ResponseRow;
+use crate::suite::{AskAs, Case, GenerateSpec, Probe, Suite};
+
+/// A request and the cases that its answer stands for.
+pub struct Question {
+    pub request: GenerateRequest,
+    pub sample: u32,
+    /// Ids of cases with this very prompt, in the order of the cases.
+    pub cases: Vec<String>,
+}
+
+/// How a probe is put to this model: `auto` is chat where the model has a chat template.
+/// Errs when chat is wanted of a model without one.
+pub fn asked_as(spec: &GenerateSpec, card: &ModelCard) -> Result<AskAs> {
+    match spec.ask_as {
+        AskAs::Auto if card.has_chat_template => Ok(AskAs::Chat),
+        AskAs::Auto | AskAs::Text => Ok(AskAs::Text),
+        AskAs::Chat if card.has_chat_template => Ok(AskAs::Chat),
+        AskAs::Chat => bail!(
+            "the suite asks `as: chat`, but model {} has no chat template; write `as: text` (or leave `as` out), or \
+             take a model that was tuned for chat",
+            card.label
+        ),
+    }
+}
+
+/// The requests for all cases of generate probes, in the order of the cases, samples innermost.
+///
+/// The seed of a request is SHA-256(run seed, set, sample): nothing else decides what is drawn.
+pub fn questions(suite: &Suite, cases: &[Case], card: &ModelCard, run_seed: u64) -> Result<Vec<Question>> {
+    let mut questions: Vec<Question> = Vec::new();
+    let mut asked: HashMap<(usize, &str, u32, &str, Option<&str>), usize> = HashMap::new();
+    for case in cases {
+        let Some(Probe::Generate(spec)) = suite.probes.get(case.probe) else {
+            bail!("case {} names probe {}, which suite {} does not have", case.id, case.probe, suite.name);
+        };
+        let ask_as = asked_as(spec, card)?;
+        for sample in 0..spec.samples {
+            let key = (case.probe, case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref());
+            if let Some(index) = asked.get(&key) {
+                questions[*index].cases.push(case.id.clone());
+                continue;
+            }
+            asked.insert(key, questions.len());
+            let request = GenerateRequest {
+                label: case.id.clone(),
+                prompt: prompt(case, ask_as),
+                sampling: Sampling {
+                    temperature: spec.temperature,
+                    top_p: spec.top_p,
+                    max_new_tokens: spec.max_new_tokens,
+                    stop: spec.stop.clone(),
+                },
+                seed: seed(run_seed, &case.set, sample),
+            };
+            questions.push(Question { request, sample, cases: vec![case.id.clone()] });
+        }
+    }
+    Ok(questions)
+}
+
+/// The system prompt is a first message; in plain text it stands before the prompt, with a blank line between.
+fn prompt(case: &Case, ask_as: AskAs) -> Prompt {
+    let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
+    match (ask_as, &case.system) {
+        (AskAs::Text, None) => Prompt::Text(case.prompt.clone()),
+        (AskAs::Text, Some(system)) => Prompt::Text(format!("{}\n\n{}", system.trim_end(), case.prompt)),
+        (_, None) => Prompt::Chat(vec![message("user", &case.prompt)]),
+        (_, Some(system)) => Prompt::Chat(vec![message("system", system), message("user", &case.prompt)]),
+    }
+}
+
+fn seed(run_seed: u64, set: &str, sample: u32) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(run_seed.to_le_bytes());
+    hash.update(sample.to_le_bytes());
+    hash.update(set.as_bytes());
+    hash.finalize().into()
+}
+
+/// Errs, naming the case, unless every prompt and its longest answer fit into the model's context.
+pub fn check_fit(questions: &[Question], model: &dyn LanguageModel) -> Result<()> {
+    let context = model.card().context_length;
+    for question in questions.iter().filter(|question| question.sample == 0) {
+        let request = &question.request;
+        let (prompt, answer) = (model.prompt_tokens(&request.prompt)?, request.sampling.max_new_tokens);
+        if prompt + answer > context {
+            bail!(
+                "case {}: its prompt has {prompt} tokens and its answer may have {answer}, but the context of model \
+                 {} holds {context}; shorten the template, lower max_new_tokens, or take a model with a longer context",
+                request.label,
+                model.card().label
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Asks the model whatever `answered` lacks; `commit` gets the rows of each answer as it ends, one a case.
+pub fn ask(
+    questions: &[Question],
+    answered: &BTreeMap<(String, u32), ResponseRow>,
+    model: &dyn LanguageModel,
+    commit: &mut dyn FnMut(Vec<ResponseRow>) -> Result<()>,
+) -> Result<()> {
+    let open: Vec<&Question> = questions.iter().filter(|question| !is_answered(question, answered)).collect();
+    let requests: Vec<GenerateRequest> = open.iter().map(|question| question.request.clone()).collect();
+    let mut ended = BTreeSet::new();
+    model.generate(&requests, &mut |index, generation| {
+        ended.insert(index);
+        commit(rows(open[index], &generation))
+    })?;
+    match (0..open.len()).find(|index| !ended.contains(index)) {
+        Some(index) => bail!("model {} gave no answer to {}", model.card().label, open[index].request.label),
+        None => Ok(()),
+    }
+}
+
+/// Whether every case of the question has its answer.
+pub fn is_answered(question: &Question, answered: &BTreeMap<(String, u32), ResponseRow>) -> bool {
+    question.cases.iter().all(|case| answered.contains_key(&(case.clone(), question.sample)))
+}
+
+fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
+    let row = |case: &String| ResponseRow {
+        case: case.clone(),
+        sample: question.sample,
+        finish: generation.finish.as_str().into(),
+        prompt_tokens: Some(generation.prompt_tokens),
+        tokens: Some(generation.token_ids.len()),
+        // NUL cannot stand in the CSV file; scores are of the text as it is written.
+        text: generation.text.replace('\0', "\u{FFFD}"),
+    };
+    question.cases.iter().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::scripted::ScriptedModel;
+    use crate::suite::{Design, Gate, MaskList, TermPlan};
+
+    fn suite(ask_as: AskAs) -> Suite {
+        let spec = GenerateSpec { samples: 2, temperature: 1.0, top_p: 1.0, max_new_tokens: 8, stop: vec![], ask_as };
+        Suite {
+            name: "t".into(),
+            version: 1,
+            description: String::new(),
+            source: String::new(),
+            license: String::new(),
+            axes: vec![],
+            factors: vec![],
+            templates: vec![],
+            design: Design { terms: TermPlan::All, contexts: None, seed: 0 },
+            probes: vec![Probe::Generate(spec)],
+            scorers: vec![],
+            outcomes: vec![],
+            gate: Gate::default(),
+            digest: String::new(),
+        }
+    }
+
+    fn case(id: &str, set: &str, prompt: &str) -> Case {
+        Case {
+            id: id.into(),
+            set: set.into(),
+            probe: 0,
+            probe_name: "generate",
+            template: "letter".into(),
+            context: String::new(),
+            axis: "gender".into(),
+            group: "woman".into(),
+            term: id.into(),
+            prompt: prompt.into(),
+            system: None,
+            mask: Arc::new(MaskList::default()),
+        }
+    }
+
+    #[test]
+    fn members_of_a_set_share_their_seed_and_equal_prompts_are_asked_once() {
+        let cases = [case("a", "s", "one"), case("b", "s", "two"), case("c", "s", "one"), case("d", "r", "one")];
+        let model = ScriptedModel::echo();
+        let questions = questions(&suite(AskAs::Auto), &cases, model.card(), 7).unwrap();
+        let asked: Vec<_> = questions.iter().map(|q| (q.cases.join(" "), q.sample)).collect();
+        let expected = [("a c", 0), ("a c", 1), ("b", 0), ("b", 1), ("d", 0), ("d", 1)];
+        assert_eq!(asked, expected.map(|(cases, sample)| (cases.to_owned(), sample)));
+        assert_eq!(questions[0].request.seed, questions[2].request.seed);
+        assert_ne!(questions[0].request.seed, questions[1].request.seed);
+        assert_ne!(questions[0].request.seed, questions[4].request.seed);
+    }
+
+    #[test]
+    fn what_is_answered_is_not_asked_again_and_each_case_gets_its_row() {
+        let cases = [case("a", "s", "one"), case("b", "s", "two"), case("c", "s", "one")];
+        let model = ScriptedModel::echo();
+        let questions = questions(&suite(AskAs::Text), &cases, model.card(), 7).unwrap();
+        let mut answered = BTreeMap::new();
+        let mut first = Vec::new();
+        ask(&questions, &answered, &model, &mut |rows| {
+            first.extend(rows);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(first.len(), 6);
+        answered.extend(first.iter().take(4).map(|row| ((row.case.clone(), row.sample), row.clone())));
+        let mut again = Vec::new();
+        ask(&questions, &answered, &model, &mut |rows| {
+            again.extend(rows);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(again, first[4..]);
+    }
+
+    #[test]
+    fn a_prompt_that_does_not_fit_is_an_error_that_names_its_case() {
+        let cases = [case("generate/letter/x", "s", &"word ".repeat(5000))];
+        let model = ScriptedModel::echo();
+        let questions = questions(&suite(AskAs::Text), &cases, model.card(), 0).unwrap();
+        let message = check_fit(&questions, &model).unwrap_err().to_string();
+        assert!(message.contains("generate/letter/x") && message.contains("5000"), "{message}");
+    }
+
+    #[test]
+    fn chat_is_refused_where_the_model_has_no_template() {
+        let mut card = ScriptedModel::echo().card().clone();
+        card.has_chat_template = false;
+        assert!(questions(&suite(AskAs::Chat), &[case("a", "s", "one")], &card, 0).is_err());
+        assert!(questions(&suite(AskAs::Auto), &[case("a", "s", "one")], &card, 0).is_ok());
+    }
+}

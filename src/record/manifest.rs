@@ -1,0 +1,313 @@
+//! Says what a run was made with: suite, model, sampling, scorers, seeds. No dates, hosts, threads or paths.
+//!
+//! Written by hand, one value a line, so that equal runs have equal bytes and a difference has a line to name.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::Deserialize;
+
+/// The format of manifest.yaml that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct Manifest {
+    pub format: u32,
+    /// Version of tiltmeter that made the run.
+    pub tiltmeter: String,
+    pub suite: SuiteEntry,
+    pub model: ModelEntry,
+    /// The date that chat templates print, always the same one; none where no chat template was used.
+    pub template_date: Option<String>,
+    /// Seeds sampling and the statistics' random streams.
+    pub seed: u64,
+    /// Contexts that the run was limited to; none for the whole suite.
+    pub limit: Option<usize>,
+    /// Part of the folder's name, to keep several runs of one suite and model apart.
+    pub label: Option<String>,
+    pub probes: Vec<ProbeEntry>,
+    pub scorers: Vec<ScorerEntry>,
+    pub outcomes: Vec<OutcomeEntry>,
+    pub axes: Vec<AxisEntry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SuiteEntry {
+    pub name: String,
+    pub version: u32,
+    /// SHA-256 (hex) over the suite file and all files that it uses.
+    pub digest: String,
+    pub description: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ModelEntry {
+    pub label: String,
+    /// SHA-256 (hex) of the weights, or of the file of answers.
+    pub digest: String,
+    pub architecture: String,
+    pub dtype: String,
+    pub device: String,
+}
+
+/// Sampling of one generate probe.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ProbeEntry {
+    pub kind: String,
+    /// `chat` or `text`, as it was asked; `given` where answers came from a file.
+    #[serde(rename = "as")]
+    pub asked_as: String,
+    pub samples: u32,
+    pub temperature: f64,
+    pub top_p: f64,
+    pub max_new_tokens: usize,
+    pub stop: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct ScorerEntry {
+    pub name: String,
+    pub revision: String,
+    pub unit: String,
+    pub low: f64,
+    pub high: f64,
+    pub meaning: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct OutcomeEntry {
+    pub score: String,
+    pub margin: f64,
+    pub why: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AxisEntry {
+    pub name: String,
+    pub reference: Option<String>,
+    /// Ids of the terms are `pair` keys that groups share.
+    pub paired: bool,
+    pub groups: Vec<String>,
+    /// Groups that are negative controls.
+    pub controls: Vec<String>,
+}
+
+impl Manifest {
+    /// `<model label>@<7 hex of the digest>`: the model column of records.csv and the stem of the folder's name.
+    pub fn model_name(&self) -> String {
+        let hex: String = self.model.digest.chars().take(7).collect();
+        format!("{}@{hex}", self.model.label)
+    }
+
+    /// `<suite>@<version>/<model label>@<7 hex>[+limitN][+label]`
+    pub fn folder_name(&self) -> String {
+        let mut name = format!("{}@{}/{}", self.suite.name, self.suite.version, self.model_name());
+        if let Some(limit) = self.limit {
+            write!(name, "+limit{limit}").expect("text can be written to");
+        }
+        if let Some(label) = &self.label {
+            write!(name, "+{label}").expect("text can be written to");
+        }
+        name
+    }
+
+    /// The text of manifest.yaml.
+    pub fn to_yaml(&self) -> String {
+        let mut yaml = String::new();
+        let mut line = |text: String| {
+            yaml.push_str(&text);
+            yaml.push('\n');
+        };
+        line(format!("format: {}", self.format));
+        line(format!("tiltmeter: {}", quoted(&self.tiltmeter)));
+        line("suite:".into());
+        line(format!("  name: {}", quoted(&self.suite.name)));
+        line(format!("  version: {}", self.suite.version));
+        line(format!("  digest: {}", quoted(&self.suite.digest)));
+        line(format!("  description: {}", quoted(&self.suite.description)));
+        line("model:".into());
+        line(format!("  label: {}", quoted(&self.model.label)));
+        line(format!("  digest: {}", quoted(&self.model.digest)));
+        line(format!("  architecture: {}", quoted(&self.model.architecture)));
+        line(format!("  dtype: {}", quoted(&self.model.dtype)));
+        line(format!("  device: {}", quoted(&self.model.device)));
+        line(format!("template_date: {}", self.template_date.as_deref().map_or("null".into(), quoted)));
+        line(format!("seed: {}", self.seed));
+        line(format!("limit: {}", self.limit.map_or("null".into(), |limit| limit.to_string())));
+        line(format!("label: {}", self.label.as_deref().map_or("null".into(), quoted)));
+        line(list("probes", self.probes.is_empty()));
+        for probe in &self.probes {
+            line(format!("  - kind: {}", quoted(&probe.kind)));
+            line(format!("    as: {}", quoted(&probe.asked_as)));
+            line(format!("    samples: {}", probe.samples));
+            line(format!("    temperature: {}", probe.temperature));
+            line(format!("    top_p: {}", probe.top_p));
+            line(format!("    max_new_tokens: {}", probe.max_new_tokens));
+            line(format!("    stop: {}", inline(&probe.stop)));
+        }
+        line(list("scorers", self.scorers.is_empty()));
+        for scorer in &self.scorers {
+            line(format!("  - name: {}", quoted(&scorer.name)));
+            line(format!("    revision: {}", quoted(&scorer.revision)));
+            line(format!("    unit: {}", quoted(&scorer.unit)));
+            line(format!("    low: {}", scorer.low));
+            line(format!("    high: {}", scorer.high));
+            line(format!("    meaning: {}", quoted(&scorer.meaning)));
+        }
+        line(list("outcomes", self.outcomes.is_empty()));
+        for outcome in &self.outcomes {
+            line(format!("  - score: {}", quoted(&outcome.score)));
+            line(format!("    margin: {}", outcome.margin));
+            line(format!("    why: {}", quoted(&outcome.why)));
+        }
+        line(list("axes", self.axes.is_empty()));
+        for axis in &self.axes {
+            line(format!("  - name: {}", quoted(&axis.name)));
+            line(format!("    reference: {}", axis.reference.as_deref().map_or("null".into(), quoted)));
+            line(format!("    paired: {}", axis.paired));
+            line(format!("    groups: {}", inline(&axis.groups)));
+            line(format!("    controls: {}", inline(&axis.controls)));
+        }
+        yaml
+    }
+
+    /// Reads manifest.yaml; a format other than [`FORMAT`] is refused by name.
+    pub fn read(path: &Path) -> Result<Self> {
+        let yaml = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        Self::parse(&path.display().to_string(), &yaml)
+    }
+
+    fn parse(name: &str, yaml: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_saphyr::from_str(yaml)
+            .map_err(|error| anyhow!("{name} is not the manifest of a run (it begins with `format: 1`): {error}"))?;
+        if head.format != FORMAT {
+            bail!(
+                "{name} has format {}, this tiltmeter ({}) reads format {FORMAT}; use the version that made the run, \
+                 or run the suite again",
+                head.format,
+                env!("CARGO_PKG_VERSION")
+            );
+        }
+        serde_saphyr::from_str(yaml).map_err(|error| anyhow!("{name} is damaged: {error}"))
+    }
+}
+
+/// Where two manifests differ first: (line number, line there, line now), each line with the keys above it.
+pub fn first_difference(there: &str, now: &str) -> Option<(usize, String, String)> {
+    let (there, now): (Vec<&str>, Vec<&str>) = (there.lines().collect(), now.lines().collect());
+    let index = (0..there.len().max(now.len())).find(|index| there.get(*index) != now.get(*index))?;
+    Some((index + 1, line_with_its_place(&there, index), line_with_its_place(&now, index)))
+}
+
+/// `model.dtype: "f32"` for the line `  dtype: "f32"` under `model:`.
+fn line_with_its_place(lines: &[&str], index: usize) -> String {
+    let Some(line) = lines.get(index) else { return "nothing".into() };
+    let depth = |line: &str| line.len() - line.trim_start_matches([' ', '-']).len();
+    let mut place = line.trim_start_matches([' ', '-']).to_owned();
+    let mut limit = depth(line);
+    for above in lines[..index].iter().rev() {
+        if depth(above) < limit && above.ends_with(':') {
+            limit = depth(above);
+            place = format!("{}.{place}", above.trim_start_matches([' ', '-']).trim_end_matches(':'));
+        }
+    }
+    place
+}
+
+fn list(key: &str, is_empty: bool) -> String {
+    if is_empty { format!("{key}: []") } else { format!("{key}:") }
+}
+
+/// A JSON string, which is a double-quoted YAML scalar.
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is JSON")
+}
+
+fn inline(texts: &[String]) -> String {
+    format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A small manifest for tests.
+    pub(crate) fn example() -> Manifest {
+        Manifest {
+            format: FORMAT,
+            tiltmeter: "0.1.0".into(),
+            suite: SuiteEntry {
+                name: "letters".into(),
+                version: 1,
+                digest: "ab".repeat(32),
+                description: "Are letters: \"equal\"? # yes\nno".into(),
+            },
+            model: ModelEntry {
+                label: "echo".into(),
+                digest: "0123456789abcdef".into(),
+                architecture: "scripted".into(),
+                dtype: "none".into(),
+                device: "cpu".into(),
+            },
+            template_date: None,
+            seed: u64::MAX,
+            limit: Some(4),
+            label: Some("no".into()),
+            probes: vec![ProbeEntry {
+                kind: "generate".into(),
+                asked_as: "chat".into(),
+                samples: 2,
+                temperature: 0.8,
+                top_p: 1.0,
+                max_new_tokens: 64,
+                stop: vec!["\n\n".into()],
+            }],
+            scorers: vec![],
+            outcomes: vec![OutcomeEntry { score: "length".into(), margin: 5.0, why: String::new() }],
+            axes: vec![AxisEntry {
+                name: "gender".into(),
+                reference: Some("man".into()),
+                paired: false,
+                groups: vec!["no".into(), "null".into(), "1".into()],
+                controls: vec![],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_manifest_is_read_back_as_it_was_written() {
+        let manifest = example();
+        assert_eq!(Manifest::parse("m", &manifest.to_yaml()).unwrap(), manifest);
+    }
+
+    #[test]
+    fn another_format_is_refused_by_name() {
+        let yaml = example().to_yaml().replace("format: 1", "format: 2");
+        let message = Manifest::parse("x/manifest.yaml", &yaml).unwrap_err().to_string();
+        assert!(message.contains("x/manifest.yaml has format 2"), "{message}");
+    }
+
+    #[test]
+    fn the_first_line_that_differs_is_named_with_the_keys_above_it() {
+        let there = example();
+        let mut now = there.clone();
+        now.model.dtype = "bf16".into();
+        let (line, old, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();
+        assert_eq!((line, old.as_str(), new.as_str()), (12, "model.dtype: \"none\"", "model.dtype: \"bf16\""));
+        let mut now = there.clone();
+        now.axes[0].groups.pop();
+        let (_, _, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();
+        assert_eq!(new, "axes.groups: [\"no\", \"null\"]");
+        assert_eq!(first_difference(&there.to_yaml(), &there.to_yaml()), None);
+    }
+
+    #[test]
+    fn the_folder_is_named_after_suite_model_limit_and_label() {
+        assert_eq!(example().folder_name(), "letters@1/echo@0123456+limit4+no");
+    }
+}

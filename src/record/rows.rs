@@ -1,0 +1,174 @@
+//! Puts rows into the CSV files of a run folder and reads them back; rows are sorted before they are written.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use anyhow::Result;
+
+use super::table::{Sheet, Table, count, number, text};
+use super::{CaseRow, Record, ResponseRow, ScoreRow};
+
+pub const CASES: [&str; 9] = ["case", "set", "probe", "template", "context", "axis", "group", "term", "prompt"];
+pub const RESPONSES: [&str; 6] = ["case", "sample", "finish", "prompt_tokens", "tokens", "text"];
+pub const SCORES: [&str; 5] = ["case", "sample", "scorer", "score", "reason"];
+pub const RECORDS: [&str; 10] =
+    ["suite", "model", "template", "context", "axis", "group", "term", "sample", "scorer", "score"];
+
+/// cases.csv, sorted by case.
+pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
+    let mut rows: Vec<&CaseRow> = rows.iter().collect();
+    rows.sort_by(|a, b| a.case.cmp(&b.case));
+    let mut table = Table::new(&CASES);
+    for row in rows {
+        table.push([
+            text(&row.case),
+            text(&row.set),
+            text(&row.probe),
+            text(&row.template),
+            text(&row.context),
+            text(&row.axis),
+            text(&row.group),
+            text(&row.term),
+            text(&row.prompt),
+        ]);
+    }
+    table.into_bytes()
+}
+
+/// responses.csv, sorted by case and sample.
+pub fn write_responses(rows: &[ResponseRow]) -> Vec<u8> {
+    let mut rows: Vec<&ResponseRow> = rows.iter().collect();
+    rows.sort_by(|a, b| (&a.case, a.sample).cmp(&(&b.case, b.sample)));
+    let mut table = Table::new(&RESPONSES);
+    for row in rows {
+        table.push([
+            text(&row.case),
+            sample(row.sample),
+            text(&row.finish),
+            count(row.prompt_tokens),
+            count(row.tokens),
+            text(&row.text),
+        ]);
+    }
+    table.into_bytes()
+}
+
+pub fn read_responses(path: &Path) -> Result<Vec<ResponseRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&["case", "sample", "text"])?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(ResponseRow {
+                case: line.text("case"),
+                sample: line.needed("sample")?,
+                finish: line.text("finish"),
+                prompt_tokens: line.number("prompt_tokens")?,
+                tokens: line.number("tokens")?,
+                text: line.text("text"),
+            })
+        })
+        .collect()
+}
+
+/// scores.csv, sorted by case, sample and scorer.
+pub fn write_scores(rows: &[ScoreRow]) -> Vec<u8> {
+    let mut rows: Vec<&ScoreRow> = rows.iter().collect();
+    rows.sort_by(|a, b| (&a.case, a.sample, &a.scorer).cmp(&(&b.case, b.sample, &b.scorer)));
+    let mut table = Table::new(&SCORES);
+    for row in rows {
+        table.push([text(&row.case), sample(row.sample), text(&row.scorer), number(row.score), text(&row.reason)]);
+    }
+    table.into_bytes()
+}
+
+/// records.csv, sorted by every column but the score.
+pub fn write_records(rows: &[Record]) -> Vec<u8> {
+    fn key(row: &Record) -> ([&str; 7], u32, &str) {
+        let names = [&row.suite, &row.model, &row.template, &row.context, &row.axis, &row.group, &row.term];
+        (names.map(String::as_str), row.sample, &row.scorer)
+    }
+    let mut rows: Vec<&Record> = rows.iter().collect();
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut table = Table::new(&RECORDS);
+    for row in rows {
+        table.push([
+            text(&row.suite),
+            text(&row.model),
+            text(&row.template),
+            text(&row.context),
+            text(&row.axis),
+            text(&row.group),
+            text(&row.term),
+            sample(row.sample),
+            text(&row.scorer),
+            number(row.score),
+        ]);
+    }
+    table.into_bytes()
+}
+
+/// Reads a records.csv with all its columns.
+pub fn read_records(path: &Path) -> Result<Vec<Record>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&RECORDS)?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(Record {
+                suite: line.text("suite"),
+                model: line.text("model"),
+                template: line.text("template"),
+                context: line.text("context"),
+                axis: line.text("axis"),
+                group: line.text("group"),
+                term: line.text("term"),
+                sample: line.needed("sample")?,
+                scorer: line.text("scorer"),
+                score: line.number("score")?,
+            })
+        })
+        .collect()
+}
+
+fn sample(value: u32) -> Cow<'static, str> {
+    Cow::Owned(value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(term: &str, score: Option<f64>) -> Record {
+        Record {
+            suite: "letters".into(),
+            model: "m@1234567".into(),
+            template: "letter".into(),
+            context: String::new(),
+            axis: "gender".into(),
+            group: "woman".into(),
+            term: term.into(),
+            sample: 0,
+            scorer: "length".into(),
+            score,
+        }
+    }
+
+    #[test]
+    fn records_come_back_sorted_and_an_unscored_one_stays_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("records.csv");
+        let (first, second) = (record("anna", None), record("=berta", Some(0.25)));
+        std::fs::write(&path, write_records(&[first.clone(), second.clone()])).unwrap();
+        assert_eq!(read_records(&path).unwrap(), [second, first]);
+    }
+
+    #[test]
+    fn a_file_without_its_columns_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("answers.csv");
+        std::fs::write(&path, "case,text\na,b\n").unwrap();
+        let message = read_responses(&path).unwrap_err().to_string();
+        assert!(message.contains("answers.csv") && message.contains("sample"), "{message}");
+    }
+}

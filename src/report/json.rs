@@ -1,0 +1,47 @@
+//! Puts runs into one JSON document: the same columns as the CSV files, undefined is null.
+
+use serde_json::{Map, Value, json};
+
+use super::columns::{self, Cell};
+use super::{Run, sentence};
+use crate::record::table::number;
+
+/// `{"runs": [{suite, version, model, …, groups, disparity, findings}]}` and a line end.
+pub fn document(runs: &[Run]) -> String {
+    let document = json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() });
+    serde_json::to_string_pretty(&document).expect("a JSON value can be written") + "\n"
+}
+
+fn run(run: &Run) -> Value {
+    let manifest = &run.manifest;
+    json!({
+        "suite": manifest.suite.name,
+        "version": manifest.suite.version,
+        "model": manifest.model_name(),
+        "device": manifest.model.device,
+        "dtype": manifest.model.dtype,
+        "seed": manifest.seed,
+        "limit": manifest.limit,
+        "label": manifest.label,
+        "cases": run.answers.cases,
+        "responses": run.answers.responses,
+        "truncated": run.answers.truncated,
+        "empty": run.answers.empty,
+        "verdict": run.tables.suite_verdict().map(|verdict| verdict.as_str()),
+        "groups": run.tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
+        "disparity": run.tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
+        "findings": sentence::findings(run),
+    })
+}
+
+fn object(cells: Vec<(&'static str, Cell<'_>)>) -> Value {
+    let value = |cell| match cell {
+        Cell::Text("") => Value::Null,
+        Cell::Text(text) => json!(text),
+        Cell::Count(count) => json!(count),
+        // As the CSV has it: 12 significant digits.
+        Cell::Number(value) => json!(number(value).parse::<f64>().ok()),
+        Cell::Flag(flag) => json!(flag),
+    };
+    Value::Object(cells.into_iter().map(|(name, cell)| (name.to_owned(), value(cell))).collect::<Map<_, _>>())
+}

@@ -1,0 +1,139 @@
+//! Prints a run for reading: what was asked, group means, gaps, and the findings in sentences.
+
+use super::Run;
+use super::sentence::{findings, p_value, plain, signed};
+use crate::analysis::{GapRow, GroupRow};
+
+/// The whole text, ending with a line end.
+pub fn text(run: &Run) -> String {
+    let manifest = &run.manifest;
+    let mut out = heading(run);
+    out.push('\n');
+    out += &table(&GROUP_COLUMNS, run.tables.groups.iter().map(|row| group_cells(row, run)).collect());
+    out.push('\n');
+    out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
+    let findings = findings(run);
+    if !findings.is_empty() {
+        out.push('\n');
+    }
+    for finding in findings {
+        out += &finding;
+        out.push('\n');
+    }
+    if let Some(limit) = manifest.limit {
+        let contexts = if limit == 1 { "1 context".into() } else { format!("{limit} contexts") };
+        out += &format!("Limited to {contexts} (--limit): good for a try, not for a verdict on the model.\n");
+    }
+    out += "This measures these prompts and this model only.\n";
+    out
+}
+
+fn heading(run: &Run) -> String {
+    let (manifest, answers) = (&run.manifest, &run.answers);
+    let limit = manifest.probes.iter().map(|probe| probe.max_new_tokens).max().unwrap_or(0);
+    format!(
+        "{}@{} on {} ({}, {}), seed {}\n{} cases, {} answers, {} cut at {limit} tokens, {} empty\n",
+        manifest.suite.name,
+        manifest.suite.version,
+        manifest.model_name(),
+        manifest.model.dtype,
+        manifest.model.device,
+        manifest.seed,
+        answers.cases,
+        answers.responses,
+        answers.truncated,
+        answers.empty,
+    )
+}
+
+/// A column's heading, and whether its cells stand to the right.
+type Column = (&'static str, bool);
+
+const GROUP_COLUMNS: [Column; 8] = [
+    ("axis", false),
+    ("group", false),
+    ("score", false),
+    ("clusters", true),
+    ("answers", true),
+    ("unscored", true),
+    ("mean", true),
+    ("95 % interval", true),
+];
+
+fn group_cells(row: &GroupRow, run: &Run) -> Vec<String> {
+    let width = run
+        .manifest
+        .scorers
+        .iter()
+        .find(|scorer| scorer.name == row.scorer)
+        .map_or(1.0, |scorer| scorer.high - scorer.low);
+    vec![
+        row.axis.clone(),
+        row.group.clone(),
+        row.scorer.clone(),
+        row.clusters.to_string(),
+        row.responses.to_string(),
+        row.unscored.to_string(),
+        row.mean.map_or(NONE.into(), |mean| plain(mean, width)),
+        interval(row.low, row.high, |value| plain(value, width)),
+    ]
+}
+
+const GAP_COLUMNS: [Column; 10] = [
+    ("axis", false),
+    ("group − reference", false),
+    ("score", false),
+    ("clusters", true),
+    ("gap", true),
+    ("95 % interval", true),
+    ("p", true),
+    ("adjusted p", true),
+    ("margin", true),
+    ("verdict", false),
+];
+
+fn gap_cells(row: &GapRow) -> Vec<String> {
+    let status = match row.status.as_str() {
+        "ok" => String::new(),
+        status => format!(" ({})", status.replace('_', " ")),
+    };
+    vec![
+        row.axis.clone(),
+        format!("{} − {}", row.group, row.reference),
+        row.scorer.clone(),
+        row.clusters.to_string(),
+        row.gap.map_or(NONE.into(), |gap| signed(gap, row.width)),
+        interval(row.low, row.high, |value| signed(value, row.width)),
+        row.p.map_or(NONE.into(), p_value),
+        row.p_adjusted.map_or("–".into(), p_value),
+        row.margin.map_or("–".into(), |margin| format!("±{margin}")),
+        format!("{}{status}", row.verdict.map_or("–", |verdict| verdict.as_str())),
+    ]
+}
+
+/// What an undefined number reads as.
+const NONE: &str = "n/a";
+
+fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => format!("{} … {}", show(low), show(high)),
+        _ => NONE.into(),
+    }
+}
+
+/// Columns as wide as their widest cell, two blanks between.
+fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+    let width = |index: usize| {
+        let cells = rows.iter().map(|row| row[index].chars().count());
+        cells.chain([columns[index].0.chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |cells: Vec<&str>| {
+        let cells = cells.iter().zip(columns.iter().zip(&widths)).map(|(cell, ((_, to_the_right), width))| {
+            if *to_the_right { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let header = line(columns.iter().map(|(name, _)| *name).collect());
+    std::iter::once(header).chain(rows.iter().map(|row| line(row.iter().map(String::as_str).collect()))).collect()
+}
