@@ -79,7 +79,8 @@ pub fn run(args: HeadArgs) -> Result<()> {
     let access = Access { offline: args.offline || access.offline, quiet: args.quiet };
     let files = resolve_encoder(&args.encoder, &access)?;
     let encoder = TextEncoder::from_files(&files)?;
-    let folder = args.out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
+    let folder =
+        args.out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
     let mut file = tempfile::NamedTempFile::new_in(&folder)
         .with_context(|| format!("cannot write in {}; create the folder, or give another -o", folder.display()))?;
 
@@ -111,11 +112,8 @@ fn table(head: &LinearHead) -> String {
     );
     for q in &head.quality {
         let (accuracy, f1, auroc) = (cell(Some(q.accuracy)), cell(q.macro_f1), cell(q.auroc));
-        let _ = writeln!(
-            text,
-            "{:<38} {:>6}  {accuracy:<22} {f1:<22} {auroc:<22} {:.3}",
-            q.on, q.n, q.calibration_error
-        );
+        let _ =
+            writeln!(text, "{:<38} {:>6}  {accuracy:<22} {f1:<22} {auroc:<22} {:.3}", q.on, q.n, q.calibration_error);
     }
     text
 }

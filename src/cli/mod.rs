@@ -1,6 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod expand;
+pub mod head;
 pub mod model;
 pub mod output;
 pub mod progress;
@@ -30,6 +31,8 @@ enum Command {
     Report(report::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
+    #[command(after_help = HEAD_EXAMPLES)]
+    Head(head::HeadArgs),
 }
 
 const EXIT_CODES: &str = "\
@@ -50,6 +53,10 @@ Examples:
   tiltmeter model list
   tiltmeter model fetch smollm2-135m-instruct";
 
+const HEAD_EXAMPLES: &str = "\
+Examples:
+  tiltmeter head train --task sentiment --data ./data --out sentiment.json";
+
 /// Runs the command line; errors are printed once, here, and end with exit code 2.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -57,6 +64,7 @@ pub fn main() -> ExitCode {
         Command::Expand(args) => expand::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Model(args) => model::run(args),
+        Command::Head(args) => head::run(args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

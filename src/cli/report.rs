@@ -61,9 +61,8 @@ pub fn compute(manifest: Manifest, responses: &Path, records: &Path) -> Result<R
 
 /// What the manifest declares; the same as `Plan::of` makes of the suite.
 fn plan(manifest: &Manifest) -> Plan {
-    let margin = |scorer: &str| {
-        manifest.outcomes.iter().find(|outcome| outcome.score == scorer).map(|outcome| outcome.margin)
-    };
+    let margin =
+        |scorer: &str| manifest.outcomes.iter().find(|outcome| outcome.score == scorer).map(|outcome| outcome.margin);
     Plan {
         suite: manifest.suite.name.clone(),
         axes: manifest

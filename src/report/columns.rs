@@ -103,10 +103,7 @@ mod tests {
     #[test]
     fn the_columns_are_those_of_the_contract_and_undefined_cells_are_empty() {
         let groups = String::from_utf8(write_groups(&[GroupRow { axis: "=x".into(), ..GroupRow::default() }])).unwrap();
-        assert_eq!(
-            groups,
-            "suite,axis,group,scorer,clusters,responses,unscored,mean,low,high\n,'=x,,,0,0,0,,,\n"
-        );
+        assert_eq!(groups, "suite,axis,group,scorer,clusters,responses,unscored,mean,low,high\n,'=x,,,0,0,0,,,\n");
         let gaps = String::from_utf8(write_gaps(&[GapRow { gap: Some(-0.5), ..GapRow::default() }])).unwrap();
         assert!(gaps.starts_with(
             "suite,axis,group,reference,scorer,clusters,terms,responses,unscored,group_mean,reference_mean,gap,low,high,\

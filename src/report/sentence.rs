@@ -90,9 +90,7 @@ fn why_not(gap: &GapRow) -> String {
         Status::Suspect => "A control group shows a gap where none can be: check the templates and terms first.".into(),
         Status::ScorerOffset => "The scorer's own offset could explain more than half of the gap.".into(),
         Status::Ok | Status::ZeroVariance => match gap.clusters_needed {
-            _ if gap.more_terms_needed => {
-                "More terms a group would settle it; more clusters alone would not.".into()
-            }
+            _ if gap.more_terms_needed => "More terms a group would settle it; more clusters alone would not.".into(),
             Some(needed) => format!(
                 "About {} would settle it, if there is no gap: add templates, factor levels or contexts.",
                 clusters(needed)
@@ -176,9 +174,13 @@ mod tests {
 
     #[test]
     fn a_disparity_is_said_with_its_p() {
-        let found = GapRow { verdict: Some(Verdict::Disparity), p_adjusted: Some(2e-5), at_least_margin: true, ..gap() };
+        let found =
+            GapRow { verdict: Some(Verdict::Disparity), p_adjusted: Some(2e-5), at_least_margin: true, ..gap() };
         let text = finding(&found);
-        assert!(text.contains("95 % interval") && text.contains("adjusted p <0.001") && text.contains("larger"), "{text}");
+        assert!(
+            text.contains("95 % interval") && text.contains("adjusted p <0.001") && text.contains("larger"),
+            "{text}"
+        );
     }
 
     #[test]

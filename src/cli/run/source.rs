@@ -1,0 +1,91 @@
+//! Opens where a run's answers come from: a model, a script, or a file of answers that were made elsewhere.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use sha2::{Digest, Sha256};
+
+use super::{Args, access};
+use crate::model::files::Access;
+use crate::model::scripted::{self, ScriptedModel};
+use crate::model::{self, LanguageModel, ModelCard};
+use crate::probe::generate::Question;
+use crate::record::{ResponseRow, rows};
+
+/// Where answers come from.
+pub enum Source {
+    Model(Box<dyn LanguageModel>),
+    Given { card: ModelCard, path: PathBuf, rows: Vec<ResponseRow> },
+}
+
+impl Source {
+    pub fn open(args: &Args) -> Result<Self> {
+        if let Some(path) = &args.responses {
+            return Self::given(path);
+        }
+        if let Some(path) = args.model.strip_prefix(scripted::PREFIX) {
+            return Ok(Self::Model(Box::new(ScriptedModel::read(Path::new(path))?)));
+        }
+        let Access { offline, quiet } = access(args);
+        let device = args.device.choice();
+        let batch_tokens = args.batch_tokens.map(|tokens| tokens as usize);
+        let options = model::OpenOptions { device, batch_tokens, offline, quiet };
+        Ok(Self::Model(Box::new(model::open(&args.model, &options)?)))
+    }
+
+    fn given(path: &Path) -> Result<Self> {
+        let rows = rows::read_responses(path)?;
+        let bytes = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let digest = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let fit = |letter: char| if letter.is_ascii_alphanumeric() || "._-".contains(letter) { letter } else { '-' };
+        let card = ModelCard {
+            label: stem.chars().map(fit).collect(),
+            digest,
+            architecture: "given".into(),
+            dtype: "given".into(),
+            device: "none".into(),
+            context_length: usize::MAX,
+            has_chat_template: true,
+        };
+        Ok(Self::Given { card, path: path.to_owned(), rows })
+    }
+
+    pub fn card(&self) -> &ModelCard {
+        match self {
+            Self::Model(model) => model.card(),
+            Self::Given { card, .. } => card,
+        }
+    }
+}
+
+/// Errs unless the file answers every case and sample exactly once, and nothing else.
+pub fn check_given(path: &Path, rows: &[ResponseRow], questions: &[Question]) -> Result<()> {
+    let wanted: BTreeSet<(&str, u32)> = questions
+        .iter()
+        .flat_map(|question| question.cases.iter().map(|case| (case.as_str(), question.sample)))
+        .collect();
+    let mut given = BTreeSet::new();
+    for row in rows {
+        let key = (row.case.as_str(), row.sample);
+        let (path, case, sample) = (path.display(), &row.case, row.sample);
+        if !wanted.contains(&key) {
+            bail!(
+                "{path} answers case {case:?}, sample {sample}, which the suite does not ask; `tiltmeter expand` lists \
+                 its cases, and samples count from 0"
+            );
+        }
+        ensure!(given.insert(key), "{path} answers case {case:?}, sample {sample} twice; keep one of the rows");
+    }
+    if let Some((case, sample)) = wanted.difference(&given).next() {
+        bail!(
+            "{} answers {} of {} questions; the first that it lacks is case {case:?}, sample {sample} (samples count \
+             from 0; an answer without text is a row with an empty text)",
+            path.display(),
+            given.len(),
+            wanted.len()
+        );
+    }
+    Ok(())
+}

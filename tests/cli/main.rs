@@ -1,0 +1,8 @@
+//! Runs the whole program on the scripted model: no network, no accelerator, no model files.
+
+mod errors;
+mod layering;
+mod report;
+mod resume;
+mod run;
+mod workdir;
