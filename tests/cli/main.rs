@@ -2,6 +2,7 @@
 
 mod errors;
 mod layering;
+mod readme;
 mod report;
 mod resume;
 mod run;
