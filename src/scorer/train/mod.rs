@@ -6,6 +6,7 @@ pub mod corpus;
 pub mod logistic;
 pub mod quality;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -81,18 +82,20 @@ impl Task {
     /// Weights that sum to the number of rows.
     ///
     /// Sentiment: every class of every file weighs the same, which puts neutral text of each kind near 0.5. Toxicity:
-    /// the two classes weigh the same.
-    fn row_weights(self, rows: &[(usize, &Row)]) -> Vec<f64> {
+    /// the two classes weigh the same, and a row of toxigen counts twice: there are four of davidson to one, and only
+    /// toxigen has abuse without swear words.
+    fn row_weights(self, parts: &[Part], rows: &[(usize, &Row)]) -> Vec<f64> {
         let cell = |part: usize, row: &Row| match self {
             Task::Sentiment => part * 3 + self.class(row),
             Task::Toxicity => self.class(row),
         };
-        let mut counts = std::collections::BTreeMap::new();
+        let count = |part: usize| if parts[part].file.starts_with("toxigen/") { 2.0 } else { 1.0 };
+        let mut counts = BTreeMap::new();
         for (part, row) in rows {
-            *counts.entry(cell(*part, row)).or_insert(0_usize) += 1;
+            *counts.entry(cell(*part, row)).or_insert(0.0) += count(*part);
         }
         let share = rows.len() as f64 / counts.len() as f64;
-        rows.iter().map(|(part, row)| share / counts[&cell(*part, row)] as f64).collect()
+        rows.iter().map(|(part, row)| count(*part) * share / counts[&cell(*part, row)]).collect()
     }
 }
 
@@ -130,7 +133,7 @@ pub fn train(
     let held_out_x = encode(&held_out)?;
 
     let targets: Vec<f64> = fitted.iter().map(|(_, row)| task.class(row) as f64 / 2.0).collect();
-    let result = logistic::fit(&x, encoder.dim(), &targets, &task.row_weights(&fitted), task.l2())?;
+    let result = logistic::fit(&x, encoder.dim(), &targets, &task.row_weights(&parts, &fitted), task.l2())?;
     let weight: Vec<f32> = result.weight.iter().map(|&w| w as f32).collect();
     let bias = result.bias as f32;
 
@@ -225,7 +228,8 @@ fn method(task: Task) -> &'static str {
             "Logistic regression by Newton's method. Toxic: hate speech or offensive language in davidson, hate in toxigen. \
              Not toxic: the others there, at most 2,500 rated sentences of vader (reviews and editorials of any rating, \
              tweets rated 0 or better), and neutral sentences about people of our own. The two classes have the same \
-             total weight. Equal texts, and the sentences of one frame, are all fitted or all held out. Group words were \
+             total weight, and a row of toxigen counts twice (chosen on the held-out rows: AUROC there .78 to .80, on \
+             davidson .968 to .965). Equal texts, and the sentences of one frame, are all fitted or all held out. Group words were \
              not hidden in the fit; they are hidden when answers are scored."
         }
     }
