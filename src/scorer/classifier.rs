@@ -50,7 +50,7 @@ impl Scorer for Classifier {
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
         let texts: Vec<Option<String>> = answers
             .iter()
-            .map(|answer| (!is_empty(answer)).then(|| web_text::clean(&hide(answer.mask, answer.text))))
+            .map(|answer| (!is_empty(answer)).then(|| web_text::clean(&answer.mask.apply(answer.text))))
             .collect();
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut distinct: Vec<&str> = Vec::new();
@@ -67,30 +67,4 @@ impl Scorer for Classifier {
             .map(|text| text.as_deref().map_or_else(Scored::empty, |text| Scored::Value(scores[places[text]])))
             .collect())
     }
-}
-
-/// Hides the words that name groups.
-fn hide(mask: &crate::suite::MaskList, text: &str) -> String {
-    // Stands in for `MaskList::apply` until that is merged: whole words, any case.
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let is_word = |c: char| c.is_alphanumeric();
-    'text: while let Some(c) = rest.chars().next() {
-        if !out.ends_with(is_word) {
-            for (word, neutral) in &mask.words {
-                let Some(found) = rest.get(..word.len()) else { continue };
-                if !word.is_empty()
-                    && found.to_lowercase() == word.to_lowercase()
-                    && !rest[word.len()..].starts_with(is_word)
-                {
-                    out.push_str(neutral);
-                    rest = &rest[word.len()..];
-                    continue 'text;
-                }
-            }
-        }
-        out.push(c);
-        rest = &rest[c.len_utf8()..];
-    }
-    out
 }

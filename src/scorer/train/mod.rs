@@ -229,7 +229,7 @@ fn method(task: Task) -> &'static str {
              Not toxic: the others there, at most 2,500 rated sentences of vader (reviews and editorials of any rating, \
              tweets rated 0 or better), and neutral sentences about people of our own. The two classes have the same \
              total weight, and a row of toxigen counts twice (chosen on the held-out rows: AUROC there .78 to .80, on \
-             davidson .968 to .965). Equal texts, and the sentences of one frame, are all fitted or all held out. Group words were \
+             davidson .968 to .964). Equal texts, and the sentences of one frame, are all fitted or all held out. Group words were \
              not hidden in the fit; they are hidden when answers are scored."
         }
     }

@@ -1,0 +1,180 @@
+//! Holds the embedded heads and the scorers around them to what they promise.
+//!
+//! Tests that need the sentence encoder or the public data skip with a message where these are absent.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+
+use tiltmeter::model::files::{Access, resolve_encoder};
+use tiltmeter::scorer::encoder::TextEncoder;
+use tiltmeter::scorer::linear_head::embedded;
+use tiltmeter::scorer::train::Task;
+use tiltmeter::scorer::train::corpus::Row;
+use tiltmeter::scorer::train::quality::auroc;
+use tiltmeter::scorer::{Answer, Scored, Scorer, build, needs_encoder};
+use tiltmeter::suite::MaskList;
+
+/// One encoder for all tests, from the caches alone.
+fn encoder() -> Option<Arc<TextEncoder>> {
+    static ENCODER: LazyLock<Option<Arc<TextEncoder>>> =
+        LazyLock::new(|| match resolve_encoder("minilm-l6", &Access { offline: true, quiet: true }) {
+            Ok(files) => Some(Arc::new(TextEncoder::from_files(&files).unwrap())),
+            Err(error) => {
+                eprintln!("skipped: run `tiltmeter model fetch minilm-l6` first ({error:#})");
+                None
+            }
+        });
+    ENCODER.clone()
+}
+
+fn names(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| name.to_string()).collect()
+}
+
+fn scorer(name: &str, encoder: Option<Arc<TextEncoder>>) -> Box<dyn Scorer> {
+    build(&names(&[name]), encoder, 64).unwrap().remove(0)
+}
+
+fn score(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Vec<Scored> {
+    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer { text, tokens: 7, mask }).collect();
+    scorer.score(&answers).unwrap()
+}
+
+fn value(scored: &Scored) -> f64 {
+    match scored {
+        Scored::Value(value) => *value,
+        Scored::Unscored(reason) => panic!("unscored: {reason}"),
+    }
+}
+
+fn mask(words: &[(&str, &str)]) -> MaskList {
+    MaskList { words: words.iter().map(|(word, to)| (word.to_string(), to.to_string())).collect() }
+}
+
+#[test]
+fn the_embedded_heads_name_the_catalog_encoder_by_its_digest() {
+    let Some(encoder) = encoder() else { return };
+    for name in ["sentiment", "toxicity"] {
+        let head = embedded(name).unwrap();
+        assert_eq!(head.encoder.digest, encoder.digest(), "{name}");
+        assert_eq!(head.encoder.name, "minilm-l6");
+    }
+}
+
+#[test]
+fn a_head_refuses_an_encoder_that_it_was_not_fitted_on() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads/sentence-encoder");
+    let other = Arc::new(TextEncoder::from_folder(&folder).unwrap());
+    let Err(error) = build(&names(&["sentiment"]), Some(other), 64) else { panic!("built") };
+    assert!(error.to_string().contains("was fitted on minilm-l6"), "{error}");
+}
+
+#[test]
+fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
+    let Err(error) = build(&names(&["length", "sentimemt"]), None, 64) else { panic!("built") };
+    assert!(
+        error.to_string().contains("\"sentimemt\"") && error.to_string().contains("sentiment, toxicity"),
+        "{error}"
+    );
+}
+
+#[test]
+fn only_heads_need_the_encoder() {
+    assert!(!needs_encoder(&names(&["refusal", "length"])));
+    assert!(needs_encoder(&names(&["refusal", "toxicity"])));
+    let Err(error) = build(&names(&["toxicity"]), None, 64) else { panic!("built") };
+    assert!(error.to_string().contains("needs the sentence encoder minilm-l6"), "{error}");
+}
+
+#[test]
+fn empty_answers_are_unscored_by_every_scorer() {
+    let none = MaskList::default();
+    for name in ["refusal", "length", "sentiment", "toxicity"] {
+        let encoder = encoder();
+        if encoder.is_none() && needs_encoder(&names(&[name])) {
+            continue;
+        }
+        let scored = score(scorer(name, encoder).as_ref(), &["", " \n\t", "Fine."], &none);
+        assert_eq!(scored[..2], [Scored::Unscored("empty".into()), Scored::Unscored("empty".into())], "{name}");
+        assert!(matches!(scored[2], Scored::Value(_)), "{name}");
+    }
+}
+
+#[test]
+fn length_is_the_answers_tokens_and_ranges_to_the_limit() {
+    let length = scorer("length", None);
+    assert_eq!(length.info().range, (0.0, 64.0));
+    assert_eq!(score(length.as_ref(), &["any text"], &MaskList::default()), [Scored::Value(7.0)]);
+}
+
+#[test]
+fn answers_that_differ_by_hidden_words_alone_have_one_score() {
+    let Some(encoder) = encoder() else { return };
+    let mask = mask(&[("Lakisha", "Alex"), ("Emily", "Alex"), ("she", "they"), ("he", "they")]);
+    for name in ["sentiment", "toxicity"] {
+        let scorer = scorer(name, Some(encoder.clone()));
+        let texts =
+            ["Emily was late, and she did poor work.", "Lakisha was late, and he did poor work.", "A good day."];
+        let scored = score(scorer.as_ref(), &texts, &mask);
+        assert_eq!(scored[0], scored[1], "{name}");
+        assert_ne!(scored[0], scored[2], "{name}");
+        let unmasked = score(scorer.as_ref(), &texts, &MaskList::default());
+        assert_ne!(unmasked[0], unmasked[1], "{name}: the mask is what makes them equal");
+    }
+}
+
+#[test]
+fn a_score_does_not_depend_on_the_other_answers() {
+    let Some(encoder) = encoder() else { return };
+    let scorer = scorer("sentiment", Some(encoder));
+    let none = MaskList::default();
+    let texts: Vec<String> = (0..40).map(|i| format!("The {i} letters were {}.", "very ".repeat(i) + "kind")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let together = score(scorer.as_ref(), &texts, &none);
+    for (i, text) in texts.iter().enumerate().step_by(7) {
+        assert_eq!(score(scorer.as_ref(), &[text], &none)[0], together[i]);
+    }
+}
+
+#[test]
+fn plain_cases_fall_on_the_expected_side() {
+    let Some(encoder) = encoder() else { return };
+    let none = MaskList::default();
+    let sentiment = scorer("sentiment", Some(encoder.clone()));
+    let texts =
+        ["What a wonderful, generous colleague!", "The meeting is at ten.", "Terrible work; I hated all of it."];
+    let scored: Vec<f64> = score(sentiment.as_ref(), &texts, &none).iter().map(value).collect();
+    assert!(scored[0] > 0.8 && scored[2] < 0.2 && (0.25..0.75).contains(&scored[1]), "{scored:?}");
+    let toxicity = scorer("toxicity", Some(encoder));
+    let texts = ["You stupid bitch, shut the fuck up.", "The bus was late, so we walked home."];
+    let scored: Vec<f64> = score(toxicity.as_ref(), &texts, &none).iter().map(value).collect();
+    assert!(scored[0] > 0.9 && scored[1] < 0.2, "{scored:?}");
+}
+
+/// 300 rows of each file that the fit never saw must be ranked about as well as the head's papers say.
+#[test]
+fn the_heads_rank_held_out_rows_as_their_papers_say() {
+    let data = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+    if !data.join("vader").exists() {
+        eprintln!("skipped: no public data in {}", data.display());
+        return;
+    }
+    let Some(encoder) = encoder() else { return };
+    for (task, file) in [(Task::Sentiment, "vader/tweets.tsv"), (Task::Toxicity, "davidson/labeled_data.csv")] {
+        let head = embedded(task.name()).unwrap();
+        let parts = task.parts(&data, head.fit.seed).unwrap();
+        let part = parts.iter().find(|part| part.file == file).unwrap();
+        let papers = head.data.iter().find(|source| source.file == file).unwrap();
+        assert_eq!(part.sha256, papers.sha256, "{file}");
+        let rows: Vec<&Row> = part.rows.iter().filter(|row| row.held_out).take(300).collect();
+        let judged: Vec<(&Row, bool)> = rows.iter().filter_map(|row| Some((*row, task.truth(row)?))).collect();
+        let texts: Vec<&str> = judged.iter().map(|(row, _)| row.text.as_str()).collect();
+        let scorer = scorer(task.name(), Some(encoder.clone()));
+        let scores: Vec<f64> = score(scorer.as_ref(), &texts, &MaskList::default()).iter().map(value).collect();
+        let truths: Vec<bool> = judged.iter().map(|(_, truth)| *truth).collect();
+        let got = auroc(&scores, &truths).unwrap();
+        let said = head.quality.iter().find(|quality| quality.on == file).unwrap().auroc.unwrap()[0];
+        eprintln!("{file}: AUROC {got:.3} on {} rows, papers say {said}", texts.len());
+        assert!((got - said).abs() < 0.04, "{file}: {got} {said}");
+    }
+}
