@@ -1,6 +1,6 @@
 //! Holds the embedded heads and the scorers around them to what they promise.
 //!
-//! Tests that need the sentence encoder or the public data skip with a message where these are absent.
+//! Tests that need the sentence encoder fetch it once; without network, or without the public data, they skip with a message.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -17,10 +17,10 @@ use tiltmeter::suite::MaskList;
 /// One encoder for all tests, from the caches alone.
 fn encoder() -> Option<Arc<TextEncoder>> {
     static ENCODER: LazyLock<Option<Arc<TextEncoder>>> =
-        LazyLock::new(|| match resolve_encoder("minilm-l6", &Access { offline: true, quiet: true }) {
+        LazyLock::new(|| match resolve_encoder("minilm-l6", &Access { quiet: true, ..Access::from_env() }) {
             Ok(files) => Some(Arc::new(TextEncoder::from_files(&files).unwrap())),
             Err(error) => {
-                eprintln!("skipped: run `tiltmeter model fetch minilm-l6` first ({error:#})");
+                eprintln!("skipped: the encoder cannot be had here: {error:#}");
                 None
             }
         });
