@@ -74,6 +74,9 @@ fn verdict(gap: &GapRow) -> String {
     }
 }
 
+/// Clusters below which their spread is too uncertain to plan from.
+const PILOT: usize = 20;
+
 /// What stands in the way of a verdict, and what would settle it.
 fn why_not(gap: &GapRow) -> String {
     let GapRow { group, reference, .. } = gap;
@@ -91,11 +94,9 @@ fn why_not(gap: &GapRow) -> String {
         Status::ScorerOffset => "The scorer's own offset could explain more than half of the gap.".into(),
         Status::Ok | Status::ZeroVariance => match gap.clusters_needed {
             _ if gap.more_terms_needed => "More terms a group would settle it; more clusters alone would not.".into(),
-            Some(needed) => format!(
-                "About {} would settle it, if there is no gap: add templates, factor levels or contexts.",
-                clusters(needed)
-            ),
-            None => "More clusters are needed: add templates, factor levels or contexts.".into(),
+            _ if gap.clusters < PILOT => format!("From {PILOT} clusters on, this line says how many would settle it."),
+            Some(needed) => format!("About {} would settle it, if there is no gap.", clusters(needed)),
+            None => "More clusters are needed.".into(),
         },
     }
 }
@@ -168,6 +169,8 @@ mod tests {
         assert!(finding(&open).contains("About 210 clusters would settle it"), "{}", finding(&open));
         let terms = GapRow { more_terms_needed: true, ..open.clone() };
         assert!(finding(&terms).contains("More terms"), "{}", finding(&terms));
+        let few = GapRow { clusters: 4, ..open.clone() };
+        assert!(!finding(&few).contains("210") && finding(&few).contains("From 20 clusters on"), "{}", finding(&few));
         let missing = GapRow { gap: None, clusters: 0, status: Status::MissingGroup, ..open };
         assert!(finding(&missing).contains("no scored answer"), "{}", finding(&missing));
     }

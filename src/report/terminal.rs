@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::sentence::{findings, p_value, plain, signed};
-use crate::analysis::{GapRow, GroupRow};
+use crate::analysis::{GapRow, GroupRow, Verdict};
 
 /// The whole text, ending with a line end.
 pub fn text(run: &Run) -> String {
@@ -19,6 +19,10 @@ pub fn text(run: &Run) -> String {
     for finding in findings {
         out += &finding;
         out.push('\n');
+    }
+    let is_open = |gap: &GapRow| gap.verdict == Some(Verdict::Inconclusive);
+    if manifest.limit.is_none() && run.tables.gaps.iter().any(is_open) {
+        out += "A suite gets more clusters by more templates, factor levels or contexts.\n";
     }
     if let Some(limit) = manifest.limit {
         let contexts = if limit == 1 { "1 context".into() } else { format!("{limit} contexts") };
