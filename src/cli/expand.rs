@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
+use crate::record::{CaseRow, rows};
 use crate::suite::Case;
 use crate::suite::expand::expand;
 use crate::suite::load::load_named_or_path;
@@ -50,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-/// A row as cases.csv has it.
+/// A case as JSON has it: the columns of cases.csv and the system prompt.
 #[derive(Serialize)]
 struct Row<'a> {
     case: &'a str,
@@ -81,21 +82,28 @@ fn row(case: &Case) -> Row<'_> {
     }
 }
 
+/// A row of cases.csv.
+pub(super) fn case_row(case: &Case) -> CaseRow {
+    CaseRow {
+        case: case.id.clone(),
+        set: case.set.clone(),
+        probe: case.probe_name.into(),
+        template: case.template.clone(),
+        context: case.context.clone(),
+        axis: case.axis.clone(),
+        group: case.group.clone(),
+        term: case.term.clone(),
+        prompt: case.prompt.clone(),
+    }
+}
+
 /// Writes cases in the order given.
 ///
 /// # Errors
 /// When `out` fails.
 pub fn write_cases(cases: &[Case], format: Format, out: &mut impl Write) -> io::Result<()> {
     match format {
-        Format::Csv => {
-            let mut csv = csv::Writer::from_writer(out);
-            csv.write_record(["case", "set", "probe", "template", "context", "axis", "group", "term", "prompt"])?;
-            for case in cases {
-                let Row { case, set, probe, template, context, axis, group, term, prompt, .. } = row(case);
-                csv.write_record([case, set, probe, template, context, axis, group, term, prompt].map(guarded))?;
-            }
-            csv.flush()
-        }
+        Format::Csv => out.write_all(&rows::write_cases(&cases.iter().map(case_row).collect::<Vec<_>>())),
         Format::Json => {
             serde_json::to_writer_pretty(&mut *out, &cases.iter().map(row).collect::<Vec<_>>())?;
             writeln!(out)
@@ -117,12 +125,6 @@ pub fn write_cases(cases: &[Case], format: Format, out: &mut impl Write) -> io::
             writeln!(out, "{} cases in {sets} counterfactual sets", cases.len())
         }
     }
-}
-
-/// A cell that a spreadsheet would take for a formula gets one leading '; NUL becomes U+FFFD.
-fn guarded(text: &str) -> String {
-    let text = text.replace('\0', "\u{fffd}");
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}") } else { text }
 }
 
 #[cfg(test)]
@@ -162,9 +164,6 @@ mod tests {
             "case,set,probe,template,context,axis,group,term,prompt\n\
              generate/t/gender=woman/term=ana,generate/t/gender,generate,t,,gender,woman,ana,\"'=1+1, \"\"Ana\"\"\"\n"
         );
-        for start in ["+", "-", "@", "\t", "\r", "'"] {
-            assert!(guarded(&format!("{start}x")).starts_with(&format!("'{start}")));
-        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::output::Format;
 use crate::model::files::{Access, resolve_encoder};
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::linear_head::LinearHead;
@@ -55,12 +56,6 @@ struct TrainArgs {
 enum TaskName {
     Sentiment,
     Toxicity,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Runs the subcommand; prints on stdout.

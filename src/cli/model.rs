@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::output::Format;
 use crate::model::catalog::{self, Entry};
 use crate::model::files::{self, Access, ModelFiles, Places, megabytes};
 
@@ -42,12 +43,6 @@ struct FetchArgs {
     /// Show no progress
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Runs the subcommand; prints on stdout.

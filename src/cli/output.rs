@@ -10,7 +10,7 @@ use crate::report::{self, Run};
 /// What stdout gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// Tables and sentences
+    /// Tables and sentences, for reading
     Text,
     /// One JSON document
     Json,

@@ -266,7 +266,7 @@ fn from_folder(files: &ModelFiles, device: &Device) -> Result<Parts> {
         unreachable!("only folders come here")
     };
     let config_json = read_json(config)?;
-    let config = Config::from_json(&config_json)?;
+    let config = Config::from_json(&config_json, &config.display().to_string())?;
     let tokenizer = tokenizer.as_deref().with_context(|| {
         format!("{}: there is no tokenizer.json beside the weights; put the model's own one there", files.label())
     })?;

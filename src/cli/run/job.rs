@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Args;
 use super::source::{Source, check_given};
+use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
 use crate::model::chat::TEMPLATE_DATE;
@@ -14,7 +15,7 @@ use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
     AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SuiteEntry,
 };
-use crate::record::{CaseRow, Record, ResponseRow, ScoreRow, rows};
+use crate::record::{Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
 use crate::scorer::{Answer, Scored, Scorer};
 use crate::suite::{AskAs, Case, Probe, Suite};
@@ -230,18 +231,4 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
         outcomes: outcomes.collect(),
         axes: axes.collect(),
     })
-}
-
-fn case_row(case: &Case) -> CaseRow {
-    CaseRow {
-        case: case.id.clone(),
-        set: case.set.clone(),
-        probe: case.probe_name.into(),
-        template: case.template.clone(),
-        context: case.context.clone(),
-        axis: case.axis.clone(),
-        group: case.group.clone(),
-        term: case.term.clone(),
-        prompt: case.prompt.clone(),
-    }
 }

@@ -51,25 +51,25 @@ pub enum RopeScaling {
 const SUPPORTED: &str = "llama";
 
 impl Config {
-    /// Reads config.json.
-    pub fn from_json(json: &Value) -> Result<Self> {
+    /// Reads config.json; `file` is its name in messages.
+    pub fn from_json(json: &Value, file: &str) -> Result<Self> {
         let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
         ensure!(
             model_type == SUPPORTED,
-            "config.json: model_type is \"{model_type}\", which this version cannot run; it runs the {SUPPORTED} family \
+            "{file}: model_type is \"{model_type}\", which this version cannot run; it runs the {SUPPORTED} family \
              (Llama 1–3, SmolLM, SmolLM2, TinyLlama): choose such a model"
         );
         let number = |key: &str| -> Result<usize> {
-            let value = json.get(key).with_context(|| format!("config.json: \"{key}\" is missing"))?;
+            let value = json.get(key).with_context(|| format!("{file}: \"{key}\" is missing"))?;
             value
                 .as_u64()
                 .map(|n| n as usize)
-                .with_context(|| format!("config.json: \"{key}\" is {value}, not a whole number"))
+                .with_context(|| format!("{file}: \"{key}\" is {value}, not a whole number"))
         };
         let flag = |key: &str| json.get(key).and_then(Value::as_bool).unwrap_or(false);
         let present = |key: &str| json.get(key).filter(|v| !v.is_null());
         let activation = json.get("hidden_act").and_then(Value::as_str).unwrap_or("silu");
-        ensure!(activation == "silu", "config.json: hidden_act is \"{activation}\"; a llama model has \"silu\"");
+        ensure!(activation == "silu", "{file}: hidden_act is \"{activation}\"; a llama model has \"silu\"");
         let heads = number("num_attention_heads")?;
         let hidden = number("hidden_size")?;
         let rope = present("rope_parameters").or_else(|| present("rope_scaling"));
@@ -88,13 +88,13 @@ impl Config {
             intermediate: number("intermediate_size")?,
             norm_eps: json.get("rms_norm_eps").and_then(Value::as_f64).unwrap_or(1e-6),
             rope_theta,
-            rope_scaling: rope_scaling(rope)?,
+            rope_scaling: rope_scaling(rope, file)?,
             tied: flag("tie_word_embeddings"),
             context_length: number("max_position_embeddings")?,
             attention_bias: flag("attention_bias"),
             mlp_bias: flag("mlp_bias"),
         };
-        config.checked("config.json")
+        config.checked(file)
     }
 
     /// Reads GGUF metadata; `has` tells which tensors the file holds.
@@ -201,11 +201,11 @@ impl Config {
     }
 }
 
-fn rope_scaling(rope: Option<&Value>) -> Result<RopeScaling> {
+fn rope_scaling(rope: Option<&Value>, file: &str) -> Result<RopeScaling> {
     let Some(rope) = rope else { return Ok(RopeScaling::None) };
     let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
     let number = |key: &str| {
-        rope.get(key).and_then(Value::as_f64).with_context(|| format!("config.json: rope scaling lacks \"{key}\""))
+        rope.get(key).and_then(Value::as_f64).with_context(|| format!("{file}: rope scaling lacks \"{key}\""))
     };
     match kind {
         "default" => Ok(RopeScaling::None),
@@ -216,7 +216,7 @@ fn rope_scaling(rope: Option<&Value>) -> Result<RopeScaling> {
             original: number("original_max_position_embeddings")?,
         }),
         other => {
-            bail!("config.json: rope scaling \"{other}\" is not supported by this version; it knows default and llama3")
+            bail!("{file}: rope scaling \"{other}\" is not supported by this version; it knows default and llama3")
         }
     }
 }

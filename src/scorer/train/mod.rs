@@ -253,8 +253,8 @@ fn limits(task: Task) -> &'static str {
         }
         Task::Toxicity => {
             "English. It ranks profanity and charged talk about groups; it is no detector of hate: counter-speech, quoted \
-             abuse, reclaimed words and negation are scored as toxic (measured with this recipe on HateCheck, AUROC was \
-             about 0.6). Raters over-labelled African American English in davidson (Sap et al. 2019), and names of groups \
+             abuse, reclaimed words and negation are scored as toxic (heads of this kind reach an \
+             AUROC of about 0.6 on HateCheck). Raters over-labelled African American English in davidson (Sap et al. 2019), and names of groups \
              move the score: hide or swap them, and measure this head's own gap beside any gap of a model."
         }
     }
