@@ -3,6 +3,31 @@
 //! Data flows one way: a [`suite`] expands into cases, a [`probe`] turns cases into questions for a
 //! [`model`], a [`scorer`] turns answers into numbers, [`record`] keeps both as files, [`analysis`]
 //! turns them into gaps with intervals and verdicts by way of [`stats`], and [`report`] shows them.
+//!
+//! The walk, up to the answers, on a model that repeats its prompt:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use tiltmeter::model::LanguageModel;
+//! use tiltmeter::model::scripted::ScriptedModel;
+//! use tiltmeter::probe::generate;
+//! use tiltmeter::suite::{expand::expand, load::load_named_or_path};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let suite = load_named_or_path("first-look")?;
+//! let cases = expand(&suite, Some(2))?;
+//! let model = ScriptedModel::echo();
+//! let questions = generate::questions(&suite, &cases, model.card(), 0)?;
+//! let mut answers = 0;
+//! generate::ask(&questions, &BTreeMap::new(), &model, &mut |rows| {
+//!     answers += rows.len();
+//!     Ok(())
+//! })?;
+//! assert_eq!(answers, cases.len());
+//! # Ok(())
+//! # }
+//! ```
 
 // Only the CPU kernels and memory-mapped weights need it; both say why it is sound.
 #![deny(unsafe_code)]
