@@ -1,7 +1,7 @@
 //! `tiltmeter run`: suites → cases → answers → scores → tables, kept in one folder a run.
 //!
 //! Everything that can be refused is refused before a model is asked: suites, scorers, prompts that do
-//! not fit, folders that hold another run. What a run does is in [`job`], where answers come from in [`source`].
+//! not fit, folders that hold another run. What a run does is in `job`, where answers come from in `source`.
 
 mod job;
 mod source;
