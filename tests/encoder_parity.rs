@@ -15,7 +15,7 @@ fn fixtures() -> PathBuf {
 
 /// all-MiniLM-L6-v2 from the caches, or a message and nothing.
 fn minilm() -> Option<TextEncoder> {
-    match resolve_encoder("minilm-l6", &Access { quiet: true, ..Access::from_env() }) {
+    match resolve_encoder("minilm-l6", &Access::new(false, true)) {
         Ok(files) => Some(TextEncoder::from_files(&files).unwrap()),
         Err(error) => {
             eprintln!("skipped: the encoder cannot be had here: {error:#}");

@@ -17,7 +17,7 @@ use tiltmeter::suite::MaskList;
 /// One encoder for all tests, from the caches alone.
 fn encoder() -> Option<Arc<TextEncoder>> {
     static ENCODER: LazyLock<Option<Arc<TextEncoder>>> =
-        LazyLock::new(|| match resolve_encoder("minilm-l6", &Access { quiet: true, ..Access::from_env() }) {
+        LazyLock::new(|| match resolve_encoder("minilm-l6", &Access::new(false, true)) {
             Ok(files) => Some(Arc::new(TextEncoder::from_files(&files).unwrap())),
             Err(error) => {
                 eprintln!("skipped: the encoder cannot be had here: {error:#}");

@@ -70,9 +70,7 @@ pub fn run(args: HeadArgs) -> Result<()> {
     };
     // What can fail early does so before minutes of encoding: the data, the encoder, the place of the file.
     task.parts(&args.data, args.seed)?;
-    let access = Access::from_env();
-    let access = Access { offline: args.offline || access.offline, quiet: args.quiet };
-    let files = resolve_encoder(&args.encoder, &access)?;
+    let files = resolve_encoder(&args.encoder, &Access::new(args.offline, args.quiet))?;
     let encoder = TextEncoder::from_files(&files)?;
     let folder =
         args.out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);

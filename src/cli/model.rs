@@ -51,8 +51,7 @@ pub fn run(args: ModelArgs) -> Result<()> {
     let output = match args.command {
         ModelCommand::List(args) => list(&places, args.format)?,
         ModelCommand::Fetch(args) => {
-            let from_env = Access::from_env();
-            let access = Access { offline: args.offline || from_env.offline, quiet: args.quiet };
+            let access = Access::new(args.offline, args.quiet);
             let found = files::resolve_in(&args.name, None, &places, &access)?;
             fetched(&found, args.format)?
         }

@@ -162,15 +162,11 @@ fn load(name: &str, limit: Option<u32>) -> Result<(Suite, Vec<Case>)> {
     Ok((suite, cases))
 }
 
-fn access(args: &Args) -> Access {
-    Access { offline: args.offline || Access::from_env().offline, quiet: args.quiet }
-}
-
 /// The scorers of each suite; the sentence encoder is opened once, if any of them needs it.
 fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
     let needs_encoder = suites.iter().any(|(suite, _)| scorer::needs_encoder(&suite.scorers));
     let encoder = if needs_encoder {
-        let files = files::resolve_encoder(ENCODER, &access(args))?;
+        let files = files::resolve_encoder(ENCODER, &Access::new(args.offline, args.quiet))?;
         Some(Arc::new(TextEncoder::from_files(&files)?))
     } else {
         None

@@ -148,8 +148,6 @@ pub struct OpenOptions {
 /// Finds the files of `spec` (a catalog name, a folder, a .gguf file or a hub id), fetching what is missing, and loads them.
 pub fn open(spec: &str, options: &OpenOptions) -> Result<local::LocalModel> {
     let device = options.device.open()?;
-    let offline = options.offline || files::Access::from_env().offline;
-    let access = files::Access { offline, quiet: options.quiet };
-    let files = files::resolve_model(spec, &access)?;
+    let files = files::resolve_model(spec, &files::Access::new(options.offline, options.quiet))?;
     local::LocalModel::load(&files, &device, options.batch_tokens.unwrap_or(plan::BATCH_TOKENS))
 }

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use super::{Args, access};
-use crate::model::files::Access;
+use super::Args;
 use crate::model::scripted::{self, ScriptedModel};
 use crate::model::{self, LanguageModel, ModelCard};
 use crate::probe::generate::Question;
@@ -27,10 +26,9 @@ impl Source {
         if let Some(path) = args.model.strip_prefix(scripted::PREFIX) {
             return Ok(Self::Model(Box::new(ScriptedModel::read(Path::new(path))?)));
         }
-        let Access { offline, quiet } = access(args);
         let device = args.device.choice();
         let batch_tokens = args.batch_tokens.map(|tokens| tokens as usize);
-        let options = model::OpenOptions { device, batch_tokens, offline, quiet };
+        let options = model::OpenOptions { device, batch_tokens, offline: args.offline, quiet: args.quiet };
         Ok(Self::Model(Box::new(model::open(&args.model, &options)?)))
     }
 

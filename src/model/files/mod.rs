@@ -38,10 +38,10 @@ pub struct Access {
 }
 
 impl Access {
-    /// `offline` when HF_HUB_OFFLINE is 1, true, yes or on.
-    pub fn from_env() -> Self {
+    /// What the flags say; HF_HUB_OFFLINE (1, true, yes or on) forbids the network as `offline` does.
+    pub fn new(offline: bool, quiet: bool) -> Self {
         let set = env::var("HF_HUB_OFFLINE").unwrap_or_default().to_lowercase();
-        Access { offline: ["1", "true", "yes", "on"].contains(&set.as_str()), quiet: false }
+        Access { offline: offline || ["1", "true", "yes", "on"].contains(&set.as_str()), quiet }
     }
 }
 

@@ -10,4 +10,4 @@ mod math;
 
 pub use attention::{AttentionShape, KvPiece, QueryRow, attend};
 pub use gemm::PackedMatrix;
-pub use math::{erf, exp, silu_mul};
+pub use math::{exp, silu_mul};

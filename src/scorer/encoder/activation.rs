@@ -1,6 +1,6 @@
 //! Computes GELU and softmax on f32 slices, with erf and exp free of branches so that the compiler can vectorise them.
 //!
-//! The encoder spends a million of them on a text of fifty tokens; the kernel's own erf works in f64, one at a time.
+//! The encoder spends a million of them on a text of fifty tokens.
 //! Additions and products are never fused here (Rust does not contract), so wider registers change no bit.
 
 // erf(x) ≈ x·P(x²)/Q(x²) on [-4, 4]: our own weighted least-squares fit over 160 nodes, 2.2e-8 off at most.
