@@ -17,6 +17,7 @@ use self::source::Source;
 use super::output::{self, Format};
 use crate::model::device::DeviceChoice;
 use crate::model::files::{self, Access};
+use crate::model::precision::Precision;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer};
 use crate::suite::expand::expand;
@@ -65,6 +66,10 @@ pub struct Args {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
     device: DeviceArg,
+
+    /// Arithmetic of the weights: f32, int8, or auto (f32 up to 1 billion parameters)
+    #[arg(long, value_name = "auto|f32|int8", default_value = "auto")]
+    precision: Precision,
 
     /// Threads to compute with; all cores when left out. Changes no result
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

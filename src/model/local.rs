@@ -15,10 +15,12 @@ use super::decoder::weights::Weights;
 use super::files::ModelFiles;
 use super::gguf::Gguf;
 use super::plan::{self, Consumer, Job};
+use super::precision::Precision;
 use super::sampling::{Sampler, log_prob};
 use super::tokenizer::Tokenizer;
 use super::{
-    Finish, GenerateRequest, Generation, LanguageModel, Likelihood, LikelihoodRequest, ModelCard, Prompt, device,
+    Finish, GenerateRequest, Generation, LanguageModel, Likelihood, LikelihoodRequest, ModelCard, OpenOptions, Prompt,
+    device,
 };
 
 pub struct LocalModel {
@@ -34,10 +36,10 @@ pub struct LocalModel {
 }
 
 impl LocalModel {
-    pub fn load(files: &ModelFiles, device: &Device, batch_tokens: usize) -> Result<Self> {
+    pub fn load(files: &ModelFiles, device: &Device, options: &OpenOptions) -> Result<Self> {
         let Parts { tokenizer, template, ends, decoder } = match files {
-            ModelFiles::Gguf { weights, .. } => from_gguf(weights, device)?,
-            ModelFiles::Folder { .. } => from_folder(files, device)?,
+            ModelFiles::Gguf { weights, .. } => from_gguf(weights, device, options.precision)?,
+            ModelFiles::Folder { .. } => from_folder(files, device, options.precision)?,
         };
         let config = decoder.config();
         ensure!(
@@ -57,12 +59,13 @@ impl LocalModel {
             label: files.label().to_owned(),
             digest: files.digest().to_owned(),
             architecture: config.architecture.clone(),
-            dtype: "f32".into(),
+            dtype: decoder.precision().as_str().into(),
             device: device::kind(device).into(),
             context_length: config.context_length,
             has_chat_template: template.is_some(),
         };
-        Ok(Self { card, tokenizer, template, decoder, ends, chat_ends, batch_tokens: batch_tokens.max(1) })
+        let batch_tokens = options.batch_tokens.unwrap_or(plan::BATCH_TOKENS).max(1);
+        Ok(Self { card, tokenizer, template, decoder, ends, chat_ends, batch_tokens })
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {
@@ -240,7 +243,7 @@ struct Parts {
     decoder: Decoder,
 }
 
-fn from_gguf(path: &Path, device: &Device) -> Result<Parts> {
+fn from_gguf(path: &Path, device: &Device, precision: Precision) -> Result<Parts> {
     let gguf = Gguf::open(path)?;
     let metadata = gguf.metadata().clone();
     let vocab = gguf.shape("token_embd.weight").map_or(0, |shape| shape[0]);
@@ -256,10 +259,10 @@ fn from_gguf(path: &Path, device: &Device) -> Result<Parts> {
         .transpose()?;
     let ends = end.into_iter().chain(special("tokenizer.ggml.eot_token_id")).collect();
     let weights = Weights::gguf(gguf, config.heads, config.kv_heads);
-    Ok(Parts { tokenizer, template, ends, decoder: Decoder::load(config, weights, device)? })
+    Ok(Parts { tokenizer, template, ends, decoder: Decoder::load(config, weights, device, precision)? })
 }
 
-fn from_folder(files: &ModelFiles, device: &Device) -> Result<Parts> {
+fn from_folder(files: &ModelFiles, device: &Device, precision: Precision) -> Result<Parts> {
     let ModelFiles::Folder { config, tokenizer, tokenizer_config, generation_config, chat_template, weights, .. } =
         files
     else {
@@ -288,7 +291,8 @@ fn from_folder(files: &ModelFiles, device: &Device) -> Result<Parts> {
     if ends.is_empty() {
         ends = ending_tokens(&config_json);
     }
-    Ok(Parts { tokenizer, template, ends, decoder: Decoder::load(config, Weights::safetensors(weights)?, device)? })
+    let decoder = Decoder::load(config, Weights::safetensors(weights)?, device, precision)?;
+    Ok(Parts { tokenizer, template, ends, decoder })
 }
 
 /// `eos_token_id`: a number or a list.

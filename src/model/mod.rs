@@ -10,6 +10,7 @@ pub mod gguf;
 pub mod kernel;
 pub mod local;
 pub mod plan;
+pub mod precision;
 pub mod sampling;
 pub mod scripted;
 pub mod tokenizer;
@@ -135,10 +136,11 @@ pub trait LanguageModel {
     ) -> Result<()>;
 }
 
-/// How a model is opened; none of it changes an answer, but for the device's arithmetic.
+/// How a model is opened; none of it changes an answer, but for the arithmetic of device and precision.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
     pub device: device::DeviceChoice,
+    pub precision: precision::Precision,
     /// Tokens that a step computes at most; [`plan::BATCH_TOKENS`] when none.
     pub batch_tokens: Option<usize>,
     pub offline: bool,
@@ -149,5 +151,5 @@ pub struct OpenOptions {
 pub fn open(spec: &str, options: &OpenOptions) -> Result<local::LocalModel> {
     let device = options.device.open()?;
     let files = files::resolve_model(spec, &files::Access::new(options.offline, options.quiet))?;
-    local::LocalModel::load(&files, &device, options.batch_tokens.unwrap_or(plan::BATCH_TOKENS))
+    local::LocalModel::load(&files, &device, options)
 }

@@ -28,7 +28,13 @@ impl Source {
         }
         let device = args.device.choice();
         let batch_tokens = args.batch_tokens.map(|tokens| tokens as usize);
-        let options = model::OpenOptions { device, batch_tokens, offline: args.offline, quiet: args.quiet };
+        let options = model::OpenOptions {
+            device,
+            batch_tokens,
+            precision: args.precision,
+            offline: args.offline,
+            quiet: args.quiet,
+        };
         Ok(Self::Model(Box::new(model::open(&args.model, &options)?)))
     }
 

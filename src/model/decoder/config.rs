@@ -151,6 +151,13 @@ impl Config {
         config.checked(metadata.file())
     }
 
+    /// Weights in matrices, norms left out.
+    pub fn parameters(&self) -> usize {
+        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
+        let layer = self.hidden * (2 * q + 2 * kv + 3 * self.intermediate);
+        self.layers * layer + self.vocab * self.hidden * if self.tied { 1 } else { 2 }
+    }
+
     fn checked(self, file: &str) -> Result<Self> {
         for (what, value) in [
             ("vocabulary", self.vocab),

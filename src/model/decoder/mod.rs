@@ -18,6 +18,7 @@ use linear::{Linear, gated_silu, with_values};
 use weights::Weights;
 
 use crate::model::kernel::{AttentionShape, KvPiece, QueryRow, attend};
+use crate::model::precision::Precision;
 
 pub struct Decoder {
     config: Config,
@@ -28,6 +29,7 @@ pub struct Decoder {
     norm: Tensor,
     head: Linear,
     inverse_frequencies: Vec<f32>,
+    precision: Precision,
 }
 
 struct Layer {
@@ -50,7 +52,7 @@ pub struct Row<'a> {
 }
 
 impl Decoder {
-    pub fn load(config: Config, mut weights: Weights, device: &Device) -> Result<Self> {
+    pub fn load(config: Config, mut weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
         let (hidden, kv_width) = (config.hidden, config.kv_heads * config.head_dim);
         let q_width = config.heads * config.head_dim;
         let vector = |values: Vec<f32>| -> Result<Tensor> {
@@ -103,11 +105,17 @@ impl Decoder {
         };
         let inverse_frequencies = config.inverse_frequencies(factors.as_deref());
         weights.finish()?;
-        Ok(Self { config, device: device.clone(), embedding, layers, norm, head, inverse_frequencies })
+        let precision = precision.resolve(config.parameters());
+        Ok(Self { precision, config, device: device.clone(), embedding, layers, norm, head, inverse_frequencies })
     }
 
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// `F32` or `Int8`.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     pub fn device(&self) -> &Device {
