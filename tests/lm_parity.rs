@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tiltmeter::model::decoder::Row;
+use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::local::LocalModel;
 use tiltmeter::model::{
     GenerateRequest, Generation, LanguageModel, LikelihoodRequest, Message, OpenOptions, Prompt, Sampling, open,
@@ -151,23 +152,39 @@ fn last_logits(model: &LocalModel, tokens: &[u32]) -> Vec<f32> {
     let decoder = model.decoder();
     let mut kv = decoder.new_store();
     let seq = kv.root();
-    let hidden = decoder.step(&mut kv, &[Row { seq, tokens, want_from: tokens.len() - 1 }]).unwrap().unwrap();
-    decoder.logits(&hidden, <[f32]>::to_vec).unwrap()
+    let row = Row { seq, tokens, want_from: tokens.len() - 1, long: false };
+    let hidden = decoder.step(&mut kv, &[row]).unwrap().unwrap();
+    decoder.logits(&hidden, 0, 1, <[f32]>::to_vec).unwrap()
 }
 
-#[test]
-fn llama_checkpoints_agree_with_transformers() {
-    check("lm/llama", "lm/llama/expected.json");
+/// One test a family, so that a failure names it.
+macro_rules! families_agree_with_transformers {
+    ($($test:ident: $folder:literal,)*) => { $(
+        #[test]
+        fn $test() {
+            check(concat!("lm/", $folder), concat!("lm/", $folder, "/expected.json"));
+        }
+    )* };
 }
 
-#[test]
-fn llama_3_rope_scaling_agrees_with_transformers() {
-    check("lm/llama3-rope", "lm/llama3-rope/expected.json");
-}
-
-#[test]
-fn smollm_checkpoints_agree_with_transformers() {
-    check("lm/llama-smollm", "lm/llama-smollm/expected.json");
+families_agree_with_transformers! {
+    llama_checkpoints_agree_with_transformers: "llama",
+    llama3_rope_checkpoints_agree_with_transformers: "llama3-rope",
+    llama_smollm_checkpoints_agree_with_transformers: "llama-smollm",
+    llama_spm_checkpoints_agree_with_transformers: "llama-spm",
+    mistral_checkpoints_agree_with_transformers: "mistral",
+    qwen2_checkpoints_agree_with_transformers: "qwen2",
+    qwen3_checkpoints_agree_with_transformers: "qwen3",
+    gemma2_checkpoints_agree_with_transformers: "gemma2",
+    gemma3_text_checkpoints_agree_with_transformers: "gemma3_text",
+    phi3_checkpoints_agree_with_transformers: "phi3",
+    phi3_partial_checkpoints_agree_with_transformers: "phi3-partial",
+    olmo2_checkpoints_agree_with_transformers: "olmo2",
+    granite_checkpoints_agree_with_transformers: "granite",
+    smollm3_checkpoints_agree_with_transformers: "smollm3",
+    gpt2_checkpoints_agree_with_transformers: "gpt2",
+    gpt_neox_checkpoints_agree_with_transformers: "gpt_neox",
+    gpt_neox_serial_checkpoints_agree_with_transformers: "gpt_neox-serial",
 }
 
 #[test]
@@ -206,23 +223,23 @@ fn a_rows_logits_have_the_same_bits_fresh_forked_and_token_by_token() {
     let fresh = last_logits(&model, &tokens);
     let mut kv = decoder.new_store();
     let root = kv.root();
-    decoder.step(&mut kv, &[Row { seq: root, tokens: &tokens[..6], want_from: 6 }]).unwrap();
+    decoder.step(&mut kv, &[Row { seq: root, tokens: &tokens[..6], want_from: 6, long: false }]).unwrap();
     let other = kv.fork(root, 2);
     let fork = kv.fork(root, 4);
     let rows = [
-        Row { seq: other, tokens: &tokens[3..9], want_from: 5 },
-        Row { seq: fork, tokens: &tokens[4..], want_from: tokens.len() - 5 },
+        Row { seq: other, tokens: &tokens[3..9], want_from: 5, long: false },
+        Row { seq: fork, tokens: &tokens[4..], want_from: tokens.len() - 5, long: false },
     ];
     let hidden = decoder.step(&mut kv, &rows).unwrap().unwrap();
-    let forked = decoder.logits(&hidden.narrow(0, 1, 1).unwrap(), <[f32]>::to_vec).unwrap();
+    let forked = decoder.logits(&hidden, 1, 2, <[f32]>::to_vec).unwrap();
     assert_eq!(forked, fresh);
     let mut kv = decoder.new_store();
     let seq = kv.root();
     let mut hidden = None;
     for token in tokens.chunks(1) {
-        hidden = decoder.step(&mut kv, &[Row { seq, tokens: token, want_from: 0 }]).unwrap();
+        hidden = decoder.step(&mut kv, &[Row { seq, tokens: token, want_from: 0, long: false }]).unwrap();
     }
-    assert_eq!(decoder.logits(&hidden.unwrap(), <[f32]>::to_vec).unwrap(), fresh);
+    assert_eq!(decoder.logits(&hidden.unwrap(), 0, 1, <[f32]>::to_vec).unwrap(), fresh);
 }
 
 #[test]

@@ -10,11 +10,12 @@ use serde_json::Value as Json;
 
 use super::chat::ChatTemplate;
 use super::decoder::Decoder;
-use super::decoder::config::Config;
+use super::decoder::host::Host;
 use super::decoder::weights::Weights;
+use super::decoder::{families, gguf_config};
 use super::files::ModelFiles;
 use super::gguf::Gguf;
-use super::plan::{self, Consumer, Job};
+use super::plan::{self, Consumer, Job, Limits};
 use super::precision::Precision;
 use super::sampling::{Sampler, log_prob};
 use super::tokenizer::Tokenizer;
@@ -27,12 +28,12 @@ pub struct LocalModel {
     card: ModelCard,
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
-    decoder: Decoder,
+    decoder: Decoder<Host>,
     /// End any answer.
     ends: BTreeSet<u32>,
     /// End an answer to a chat as well.
     chat_ends: BTreeSet<u32>,
-    batch_tokens: usize,
+    limits: Limits,
 }
 
 impl LocalModel {
@@ -65,14 +66,15 @@ impl LocalModel {
             has_chat_template: template.is_some(),
         };
         let batch_tokens = options.batch_tokens.unwrap_or(plan::BATCH_TOKENS).max(1);
-        Ok(Self { card, tokenizer, template, decoder, ends, chat_ends, batch_tokens })
+        let limits = Limits { batch_tokens, kv_bytes: usize::MAX };
+        Ok(Self { card, tokenizer, template, decoder, ends, chat_ends, limits })
     }
 
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
 
-    pub fn decoder(&self) -> &Decoder {
+    pub fn decoder(&self) -> &Decoder<Host> {
         &self.decoder
     }
 
@@ -135,11 +137,14 @@ impl LanguageModel for LocalModel {
                 ids: Vec::new(),
                 answer: None,
             });
-            jobs.push(Job { want_from: tokens.len() - 1, tokens });
+            let length = tokens.len();
+            let max_length = length + request.sampling.max_new_tokens;
+            jobs.push(Job { want_from: length - 1, length, max_length, tokens });
         }
-        plan::run(&self.decoder, &jobs, &mut writers, self.batch_tokens, &mut |job, writer| {
+        plan::run(&self.decoder, &jobs, &mut writers, self.limits, &mut |job, writer| {
             sink(job, writer.answer.take().expect("a finished writer has its answer"))
-        })
+        })?;
+        Ok(())
     }
 
     fn log_likelihood(
@@ -170,12 +175,14 @@ impl LanguageModel for LocalModel {
             });
             let mut tokens = joint;
             tokens.pop();
-            jobs.push(Job { tokens, want_from: context.len() - 1 });
+            let (length, max_length) = (tokens.len() + 1, tokens.len());
+            jobs.push(Job { tokens, want_from: context.len() - 1, length, max_length });
         }
-        plan::run(&self.decoder, &jobs, &mut readers, self.batch_tokens, &mut |job, reader| {
+        plan::run(&self.decoder, &jobs, &mut readers, self.limits, &mut |job, reader| {
             let per_token = std::mem::take(&mut reader.per_token);
             sink(job, Likelihood { nats: per_token.iter().sum(), per_token, boundary_merges: reader.boundary_merges })
-        })
+        })?;
+        Ok(())
     }
 }
 
@@ -240,14 +247,13 @@ struct Parts {
     tokenizer: Tokenizer,
     template: Option<ChatTemplate>,
     ends: BTreeSet<u32>,
-    decoder: Decoder,
+    decoder: Decoder<Host>,
 }
 
 fn from_gguf(path: &Path, device: &Device, precision: Precision) -> Result<Parts> {
-    let gguf = Gguf::open(path)?;
+    let mut gguf = Gguf::open(path)?;
     let metadata = gguf.metadata().clone();
-    let vocab = gguf.shape("token_embd.weight").map_or(0, |shape| shape[0]);
-    let config = Config::from_gguf(&metadata, vocab, |tensor| gguf.has(tensor))?;
+    let config = gguf_config::from_gguf(&mut gguf)?;
     let tokenizer = Tokenizer::from_gguf(&metadata)?;
     let special = |key: &str| metadata.number(key).ok().map(|id| id as u32);
     let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
@@ -258,8 +264,8 @@ fn from_gguf(path: &Path, device: &Device, precision: Precision) -> Result<Parts
         .map(|source| ChatTemplate::new(source, &text(special("tokenizer.ggml.bos_token_id")), &text(end)))
         .transpose()?;
     let ends = end.into_iter().chain(special("tokenizer.ggml.eot_token_id")).collect();
-    let weights = Weights::gguf(gguf, config.heads, config.kv_heads);
-    Ok(Parts { tokenizer, template, ends, decoder: Decoder::load(config, weights, device, precision)? })
+    let weights = Weights::gguf(gguf, &config)?;
+    Ok(Parts { tokenizer, template, ends, decoder: Decoder::load(Host, config, weights, precision)? })
 }
 
 fn from_folder(files: &ModelFiles, device: &Device, precision: Precision) -> Result<Parts> {
@@ -269,7 +275,7 @@ fn from_folder(files: &ModelFiles, device: &Device, precision: Precision) -> Res
         unreachable!("only folders come here")
     };
     let config_json = read_json(config)?;
-    let config = Config::from_json(&config_json, &config.display().to_string())?;
+    let config = families::from_json(&config_json, &config.display().to_string())?;
     let tokenizer = tokenizer.as_deref().with_context(|| {
         format!("{}: there is no tokenizer.json beside the weights; put the model's own one there", files.label())
     })?;
@@ -291,7 +297,8 @@ fn from_folder(files: &ModelFiles, device: &Device, precision: Precision) -> Res
     if ends.is_empty() {
         ends = ending_tokens(&config_json);
     }
-    let decoder = Decoder::load(config, Weights::safetensors(weights)?, device, precision)?;
+    let weights = Weights::safetensors(weights, &config)?;
+    let decoder = Decoder::load(Host, config, weights, precision)?;
     Ok(Parts { tokenizer, template, ends, decoder })
 }
 

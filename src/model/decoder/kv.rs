@@ -6,11 +6,8 @@
 
 use anyhow::{Result, ensure};
 
+use super::backend::{AttentionShape, SeqId, Sequences};
 use crate::model::kernel::KvPiece;
-
-/// Names a sequence of a [`KvStore`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeqId(usize);
 
 pub struct KvStore {
     layers: usize,
@@ -40,7 +37,81 @@ impl Sequence {
     }
 }
 
+impl Sequences for KvStore {
+    fn root(&mut self) -> SeqId {
+        self.root()
+    }
+    fn fork(&mut self, parent: SeqId, tokens: usize) -> SeqId {
+        self.fork(parent, tokens)
+    }
+    fn truncate(&mut self, _: SeqId, _: usize) {
+        unimplemented!()
+    }
+    fn free(&mut self, id: SeqId) {
+        self.free(id)
+    }
+    fn len(&self, id: SeqId) -> usize {
+        self.len(id)
+    }
+    fn advance(&mut self, id: SeqId, tokens: usize) {
+        self.advance(id, tokens)
+    }
+    fn bytes(&self) -> usize {
+        self.bytes()
+    }
+}
+
 impl KvStore {
+    pub fn store(&mut self, layer: usize, rows: &[(SeqId, usize)], k: &[f32], v: &[f32]) {
+        let mut first = 0;
+        for &(seq, tokens) in rows {
+            let range = first * self.width..(first + tokens) * self.width;
+            self.append(seq, layer, &k[range.clone()], &v[range]);
+            first += tokens;
+        }
+    }
+
+    pub fn attend(
+        &self,
+        layer: usize,
+        shape: &AttentionShape,
+        rows: &[(SeqId, usize)],
+        q: &[f32],
+        out: &mut [f32],
+    ) -> Result<()> {
+        let (d, group) = (shape.head_dim, shape.heads / shape.kv_heads);
+        let width = shape.heads * d;
+        let mut row = 0;
+        for &(seq, tokens) in rows {
+            let pieces = self.pieces(seq, layer)?;
+            let keys: Vec<f32> = pieces.iter().flat_map(|p| p.keys).copied().collect();
+            let values: Vec<f32> = pieces.iter().flat_map(|p| p.values).copied().collect();
+            for t in 0..tokens {
+                let visible = self.len(seq) + t + 1;
+                let first = shape.window.map_or(0, |w| visible.saturating_sub(w));
+                for h in 0..shape.heads {
+                    let q = &q[row * width + h * d..][..d];
+                    let at = |t: usize| t * self.width + h / group * d;
+                    let mut scores: Vec<f32> = (first..visible)
+                        .map(|t| {
+                            let s = q.iter().zip(&keys[at(t)..][..d]).map(|(a, b)| a * b).sum::<f32>() * shape.scale;
+                            shape.softcap.map_or(s, |cap| super::interim::softcap(s, cap))
+                        })
+                        .collect();
+                    let max = scores.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                    scores.iter_mut().for_each(|s| *s = crate::model::kernel::exp(*s - max));
+                    let sum: f32 = scores.iter().sum();
+                    let out = &mut out[row * width + h * d..][..d];
+                    for (i, out) in out.iter_mut().enumerate() {
+                        *out = scores.iter().zip(first..).map(|(s, t)| s * values[at(t) + i]).sum::<f32>() / sum;
+                    }
+                }
+                row += 1;
+            }
+        }
+        Ok(())
+    }
+
     pub fn new(layers: usize, width: usize) -> Self {
         Self { layers, width, segments: Vec::new(), sequences: Vec::new() }
     }
