@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tiltmeter::model::decoder::Row;
-use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::local::LocalModel;
 use tiltmeter::model::{
     GenerateRequest, Generation, LanguageModel, LikelihoodRequest, Message, OpenOptions, Prompt, Sampling, open,
@@ -152,7 +151,7 @@ fn last_logits(model: &LocalModel, tokens: &[u32]) -> Vec<f32> {
     let decoder = model.decoder();
     let mut kv = decoder.new_store();
     let seq = kv.root();
-    let row = Row { seq, tokens, want_from: tokens.len() - 1, long: false };
+    let row = Row { seq, tokens, want_from: tokens.len() - 1, long: decoder.config().is_long(tokens.len()) };
     let hidden = decoder.step(&mut kv, &[row]).unwrap().unwrap();
     decoder.logits(&hidden, 0, 1, <[f32]>::to_vec).unwrap()
 }
@@ -185,6 +184,24 @@ families_agree_with_transformers! {
     gpt2_checkpoints_agree_with_transformers: "gpt2",
     gpt_neox_checkpoints_agree_with_transformers: "gpt_neox",
     gpt_neox_serial_checkpoints_agree_with_transformers: "gpt_neox-serial",
+}
+
+/// Variants that published checkpoints use and the families above leave at their defaults: OPT in both forms, LongRoPE on
+/// both sides of its border, YaRN, windows, biases, half-precision and sharded weights.
+#[test]
+fn variants_of_the_families_agree_with_transformers() {
+    let folder = fixtures().join("../checkpoints");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let expected = format!("../checkpoints/{name}/expected.json");
+        if fixtures().join(&expected).exists() {
+            println!("{name}");
+            check(&format!("../checkpoints/{name}"), &expected);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "{checked} checkpoints");
 }
 
 #[test]

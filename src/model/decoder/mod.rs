@@ -99,7 +99,7 @@ impl<B: Backend> Loader<'_, B> {
         let config = self.config;
         let (hidden, q, kv) = (config.hidden, config.q_width(), config.kv_width());
         let placement = config.placement;
-        let mut norm = |loader: &mut Self, part: Part, present: bool| {
+        let norm = |loader: &mut Self, part: Part, present: bool| {
             present.then(|| loader.norm(part, index, hidden)).transpose()
         };
         let branch = matches!(placement, Placement::Sandwich | Placement::PostBranch);
