@@ -7,7 +7,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
+use half::f16;
+
+/// Weights of a block of GGUF's simple quantisations.
+const BLOCK: usize = 32;
 
 /// An open GGUF file.
 pub struct Gguf {
@@ -72,6 +77,36 @@ impl Gguf {
             Ok((tensor.flatten_all()?.to_vec1()?, shape))
         };
         read().map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
+    }
+
+    /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored, row-major: the quants, and a scale for every 32. None
+    /// for other types, and where blocks reach over the ends of rows.
+    pub fn blocks(&mut self, name: &str) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
+        let info = self.content.tensor_infos.get(name);
+        let Some((dtype, inp)) = info.and_then(|info| Some((info.ggml_dtype, *info.shape.dims().last()?))) else {
+            return Ok(None);
+        };
+        if !matches!(dtype, GgmlDType::Q8_0 | GgmlDType::Q4_0) || inp % BLOCK != 0 {
+            return Ok(None);
+        }
+        let file = &self.metadata.file;
+        let cannot = |error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}");
+        let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu).map_err(cannot)?;
+        let bytes = tensor.data().map_err(cannot)?;
+        let (mut quants, mut scales) = (Vec::new(), Vec::new());
+        for block in bytes.chunks_exact(dtype.type_size()) {
+            let (scale, block) = block.split_at(2);
+            scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());
+            match dtype {
+                GgmlDType::Q8_0 => quants.extend(block.iter().map(|&byte| byte as i8)),
+                // The lower halves of the bytes are the first 16 weights, the upper halves the others.
+                _ => {
+                    quants.extend(block.iter().map(|&byte| (byte & 15) as i8 - 8));
+                    quants.extend(block.iter().map(|&byte| (byte >> 4) as i8 - 8));
+                }
+            }
+        }
+        Ok(Some((quants, scales)))
     }
 }
 

@@ -7,6 +7,7 @@
 use anyhow::Result;
 
 use super::config::{Activation, NormKind};
+use super::weights::Stacked;
 use crate::model::precision::Precision;
 
 /// Names a sequence of a store.
@@ -67,15 +68,7 @@ pub trait Backend: Sized + Sync {
 
     fn store(&self, layers: usize, kv_heads: usize, head_dim: usize) -> Self::Store;
     fn vector(&self, values: Vec<f32>) -> Result<Self::Vector>;
-    /// `weight` is row-major (out, in).
-    fn matrix(
-        &self,
-        weight: Vec<f32>,
-        bias: Option<Vec<f32>>,
-        out: usize,
-        inp: usize,
-        precision: Precision,
-    ) -> Result<Self::Matrix>;
+    fn matrix(&self, weights: Stacked, precision: Precision) -> Result<Self::Matrix>;
     /// cos and sin, (tokens, half) each.
     fn rotation(&self, cos: Vec<f32>, sin: Vec<f32>, half: usize) -> Result<Self::Rotation>;
 

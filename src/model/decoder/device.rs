@@ -14,6 +14,7 @@ use candle_nn::rotary_emb::rope_thd;
 
 use super::backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
 use super::config::{Activation, NormKind};
+use super::weights::Stacked;
 use crate::model::precision::Precision;
 
 /// Histories are padded to a multiple of so many tokens.
@@ -52,19 +53,13 @@ impl Backend for Accelerator {
         Ok(Tensor::from_vec(values, length, &self.0)?)
     }
 
-    fn matrix(
-        &self,
-        weight: Vec<f32>,
-        bias: Option<Vec<f32>>,
-        out: usize,
-        inp: usize,
-        precision: Precision,
-    ) -> Result<Matrix> {
+    fn matrix(&self, mut weights: Stacked, precision: Precision) -> Result<Matrix> {
         ensure!(
             precision != Precision::Int8,
             "int8 is computed on the CPU only; ask an accelerator with --precision f32, or leave --device out"
         );
-        let weight = Tensor::from_vec(weight, (out, inp), &self.0)?;
+        let (out, inp, bias) = (weights.out, weights.inp, weights.bias.take());
+        let weight = Tensor::from_vec(weights.into_f32(), (out, inp), &self.0)?;
         Ok(Matrix {
             transposed: weight.t()?.contiguous()?,
             bias: bias.map(|bias| Tensor::from_vec(bias, out, &self.0)).transpose()?,

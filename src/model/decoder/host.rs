@@ -7,6 +7,7 @@ use super::backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
 use super::config::{Activation, NormKind};
 use super::interim as kernel;
 use super::kv::KvStore;
+use super::weights::Stacked;
 use crate::model::kernel::PackedMatrix;
 use crate::model::precision::Precision;
 
@@ -74,8 +75,9 @@ impl Backend for Host {
         Ok(values)
     }
 
-    fn matrix(&self, weight: Vec<f32>, bias: Option<Vec<f32>>, out: usize, inp: usize, _: Precision) -> Result<Matrix> {
-        Ok(Matrix { weight: Weight::F32(PackedMatrix::pack(&weight, out, inp)), bias })
+    fn matrix(&self, mut weights: Stacked, _: Precision) -> Result<Matrix> {
+        let (out, inp, bias) = (weights.out, weights.inp, weights.bias.take());
+        Ok(Matrix { weight: Weight::F32(PackedMatrix::pack(&weights.into_f32(), out, inp)), bias })
     }
 
     fn rotation(&self, cos: Vec<f32>, sin: Vec<f32>, half: usize) -> Result<Rotation> {

@@ -91,8 +91,9 @@ impl<B: Backend> Loader<'_, B> {
     }
 
     fn matrix(&mut self, part: Part, layer: usize, rows: &[usize], inp: usize, biased: bool) -> Result<B::Matrix> {
-        let (weight, bias) = self.weights.matrix(self.config, part, layer, rows, inp, biased)?;
-        self.backend.matrix(weight, bias, rows.iter().sum(), inp, self.precision)
+        let blocks = self.precision == Precision::Int8;
+        let weights = self.weights.matrix(self.config, part, layer, rows, inp, biased, blocks)?;
+        self.backend.matrix(weights, self.precision)
     }
 
     fn layer(&mut self, index: usize) -> Result<Layer<B>> {
@@ -141,8 +142,9 @@ impl<B: Backend> Decoder<B> {
         let positions = match config.learned_positions {
             // A table that is read, never multiplied.
             Some(learned) => {
-                let (table, _) = loader.weights.matrix(&config, Part::Positions, 0, &[learned.rows], hidden, false)?;
-                Some(backend.matrix(table, None, learned.rows, hidden, Precision::F32)?)
+                let rows = [learned.rows];
+                let table = loader.weights.matrix(&config, Part::Positions, 0, &rows, hidden, false, false)?;
+                Some(backend.matrix(table, Precision::F32)?)
             }
             None => None,
         };

@@ -27,6 +27,45 @@ pub struct Weights {
     permuted: bool,
 }
 
+/// A weight matrix as it comes from the checkpoint.
+pub struct Stacked {
+    pub out: usize,
+    pub inp: usize,
+    /// Their rows lie one below the other.
+    pub parts: Vec<Stored>,
+    pub bias: Option<Vec<f32>>,
+}
+
+/// The values of one stored tensor, rows in the decoder's order.
+pub enum Stored {
+    F32(Vec<f32>),
+    /// Int8 weights and a scale for every 32, exactly as stored.
+    Blocks {
+        quants: Vec<i8>,
+        scales: Vec<f32>,
+    },
+}
+
+impl Stacked {
+    /// All values in f32, row-major (out, in).
+    pub fn into_f32(self) -> Vec<f32> {
+        let mut parts = self.parts.into_iter().map(|part| match part {
+            Stored::F32(values) => values,
+            Stored::Blocks { quants, scales } => quants
+                .chunks(BLOCK)
+                .zip(scales)
+                .flat_map(|(q, scale)| q.iter().map(move |&q| f32::from(q) * scale))
+                .collect(),
+        });
+        let mut values = parts.next().unwrap_or_default();
+        parts.for_each(|part| values.extend(part));
+        values
+    }
+}
+
+/// Weights that share a scale.
+const BLOCK: usize = 32;
+
 enum Source {
     Safetensors(MmapedSafetensors),
     Gguf(Box<Gguf>),
@@ -114,8 +153,8 @@ impl Weights {
         self.read(&format!("{module}.{ending}"), &[length], RowOrder::Same, false)
     }
 
-    /// A matrix (Σ `rows`, `inp`), row-major, and its bias where `biased`. `rows` are those of the tensors that it may be
-    /// stored in; one tensor may also hold them all.
+    /// A matrix (Σ `rows`, `inp`) and its bias where `biased`. `rows` are those of the tensors that it may be stored in; one
+    /// tensor may also hold them all. With `blocks`, 8-bit and 4-bit blocks come as they are stored.
     pub fn matrix(
         &mut self,
         config: &Config,
@@ -124,13 +163,14 @@ impl Weights {
         rows: &[usize],
         inp: usize,
         biased: bool,
-    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        blocks: bool,
+    ) -> Result<Stacked> {
         let modules = self.choose(config, part, layer)?;
         let whole = [rows.iter().sum::<usize>()];
         let rows = if modules.len() == 1 { &whole[..] } else { rows };
         let is_linear = !matches!(part, Part::Embedding | Part::Positions | Part::Head);
         let transposed = self.naming == Naming::Gpt2 && is_linear;
-        let (mut matrix, mut bias) = (Vec::new(), Vec::new());
+        let (mut parts, mut bias) = (Vec::new(), Vec::new());
         for (index, (module, &rows)) in modules.iter().zip(rows).enumerate() {
             let order = match (self.naming, part) {
                 (Naming::GptNeox, Part::Qkv) => RowOrder::ByHead { heads: config.heads, head_dim: config.head_dim },
@@ -145,17 +185,16 @@ impl Weights {
                 _ => RowOrder::Same,
             };
             let shape = if transposed { [inp, rows] } else { [rows, inp] };
-            let values = self.read(&format!("{module}.weight"), &shape, order, transposed)?;
-            if matrix.is_empty() {
-                matrix = values;
-            } else {
-                matrix.extend(values);
-            }
+            let name = format!("{module}.weight");
+            parts.push(match if blocks { self.read_blocks(&name, shape, order)? } else { None } {
+                Some(stored) => stored,
+                None => Stored::F32(self.read(&name, &shape, order, transposed)?),
+            });
             if biased {
                 bias.extend(self.read(&format!("{module}.bias"), &[rows], order, false)?);
             }
         }
-        Ok((matrix, biased.then_some(bias)))
+        Ok(Stacked { out: whole[0], inp, parts, bias: biased.then_some(bias) })
     }
 
     /// The full names of the modules that hold a part.
@@ -174,6 +213,24 @@ impl Weights {
             Some(modules) => Ok(modules),
             None => bail!("{}: {} has no place for its {part:?}", self.file, config.architecture),
         }
+    }
+
+    /// A stored tensor's blocks, where it has some that the int8 kernels take as they are.
+    fn read_blocks(&mut self, name: &str, shape: [usize; 2], order: RowOrder) -> Result<Option<Stored>> {
+        let Source::Gguf(gguf) = &mut self.source else { return Ok(None) };
+        // A wrong shape is `read`'s to report.
+        if gguf.shape(name).as_deref() != Some(&shape) || !self.left.contains(name) {
+            return Ok(None);
+        }
+        let Some((quants, scales)) = gguf.blocks(name)? else { return Ok(None) };
+        if let Some(at) = scales.iter().position(|scale| !scale.is_finite()) {
+            bail!("{}: tensor {name} has the scale {} at block {at}; the file is damaged", self.file, scales[at]);
+        }
+        self.left.remove(name);
+        Ok(Some(Stored::Blocks {
+            quants: in_order(quants, order, shape[0]),
+            scales: in_order(scales, order, shape[0]),
+        }))
     }
 
     /// The values of a stored tensor in f32. A missing one is noted and stands in as zeros, so that `finish` can name all.
@@ -208,11 +265,7 @@ impl Weights {
                 .map(|(o, i)| values[i * out + o])
                 .collect());
         }
-        if matches!(order, RowOrder::Same) {
-            return Ok(values);
-        }
-        let width = shape.get(1).copied().unwrap_or(1);
-        Ok((0..shape[0]).flat_map(|row| &values[order.stored(row) * width..][..width]).copied().collect())
+        Ok(in_order(values, order, shape[0]))
     }
 
     /// Errs with the names of tensors that are missing, or that nobody asked for.
@@ -243,4 +296,13 @@ impl Weights {
         );
         Ok(())
     }
+}
+
+/// The rows of a tensor in the decoder's order.
+fn in_order<T: Copy>(values: Vec<T>, order: RowOrder, rows: usize) -> Vec<T> {
+    if matches!(order, RowOrder::Same) {
+        return values;
+    }
+    let width = values.len() / rows;
+    (0..rows).flat_map(|row| &values[order.stored(row) * width..][..width]).copied().collect()
 }
