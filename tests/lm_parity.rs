@@ -47,7 +47,7 @@ fn request(prompt: Prompt, sampling: Sampling, seed: u8) -> GenerateRequest {
 }
 
 fn greedy(max_new_tokens: usize) -> Sampling {
-    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new() }
+    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new(), ignore_eos: false }
 }
 
 fn generate(model: &LocalModel, requests: &[GenerateRequest]) -> Vec<Generation> {
@@ -179,7 +179,7 @@ fn gguf_files_agree_with_transformers() {
 
 #[test]
 fn an_answer_has_the_same_tokens_alone_and_in_any_batch() {
-    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new() };
+    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new(), ignore_eos: false };
     let prompts =
         ["I", "The nurse said that", "The nurse said that he", "The doctor", "The nurse", "The nurse said that"];
     let requests: Vec<GenerateRequest> = prompts

@@ -45,6 +45,14 @@ struct Prefill {
     done: usize,
 }
 
+/// What a run computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Tokens of prompts that went through the decoder; those of shared prefixes once.
+    pub prefilled_tokens: usize,
+    pub steps: usize,
+}
+
 /// Runs all jobs and calls `finished(job)` as each ends.
 pub fn run<C: Consumer>(
     decoder: &Decoder,
@@ -52,7 +60,8 @@ pub fn run<C: Consumer>(
     consumers: &mut [C],
     batch_tokens: usize,
     finished: &mut dyn FnMut(usize, &mut C) -> Result<()>,
-) -> Result<()> {
+) -> Result<Statistics> {
+    let mut statistics = Statistics::default();
     let mut order: Vec<usize> = (0..jobs.len()).collect();
     order.sort_by(|&a, &b| jobs[a].tokens.cmp(&jobs[b].tokens).then(a.cmp(&b)));
     let mut waiting = order.into_iter().peekable();
@@ -78,6 +87,7 @@ pub fn run<C: Consumer>(
             let length = jobs[prefill.job].tokens.len();
             let end = length.min(prefill.done + budget);
             budget -= end - prefill.done;
+            statistics.prefilled_tokens += end - prefill.done;
             parts.push((prefill.job, prefill.seq, prefill.done..end));
             if end < length {
                 unfinished = Some(Prefill { done: end, ..prefill });
@@ -90,8 +100,9 @@ pub fn run<C: Consumer>(
             kv.free(seq);
         }
         if active.is_empty() && parts.is_empty() {
-            return Ok(());
+            return Ok(statistics);
         }
+        statistics.steps += 1;
         let mut rows: Vec<Row<'_>> =
             active.iter().map(|a| Row { seq: a.seq, tokens: std::slice::from_ref(&a.next), want_from: 0 }).collect();
         // (job, sequence, position of each wanted row, all tokens computed)

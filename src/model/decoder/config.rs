@@ -158,6 +158,11 @@ impl Config {
         self.layers * layer + self.vocab * self.hidden * if self.tied { 1 } else { 2 }
     }
 
+    /// Bytes of keys and values that a token keeps.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.layers * 2 * self.kv_heads * self.head_dim * size_of::<f32>()
+    }
+
     fn checked(self, file: &str) -> Result<Self> {
         for (what, value) in [
             ("vocabulary", self.vocab),
