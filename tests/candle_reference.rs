@@ -19,7 +19,7 @@ fn every_prompt_length_gives_the_logits_of_candle_transformers() {
     let reference = Llama::load(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu), &config).unwrap();
     let options = OpenOptions { offline: true, quiet: true, ..OpenOptions::default() };
     let model = open(folder.to_str().unwrap(), &options).unwrap();
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 11) % 500).collect();
     for length in 1..=tokens.len() {
         let mut kv = decoder.new_store();

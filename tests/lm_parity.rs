@@ -47,7 +47,7 @@ fn request(prompt: Prompt, sampling: Sampling, seed: u8) -> GenerateRequest {
 }
 
 fn greedy(max_new_tokens: usize) -> Sampling {
-    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new() }
+    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new(), ignore_eos: false }
 }
 
 fn generate(model: &LocalModel, requests: &[GenerateRequest]) -> Vec<Generation> {
@@ -148,7 +148,7 @@ fn check_likelihoods(model: &LocalModel, expected: &Value, tolerance: f64) {
 }
 
 fn last_logits(model: &LocalModel, tokens: &[u32]) -> Vec<f32> {
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let mut kv = decoder.new_store();
     let seq = kv.root();
     let row = Row { seq, tokens, want_from: tokens.len() - 1, long: decoder.config().is_long(tokens.len()) };
@@ -213,7 +213,7 @@ fn gguf_files_agree_with_transformers() {
 
 #[test]
 fn an_answer_has_the_same_tokens_alone_and_in_any_batch() {
-    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new() };
+    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new(), ignore_eos: false };
     let prompts =
         ["I", "The nurse said that", "The nurse said that he", "The doctor", "The nurse", "The nurse said that"];
     let requests: Vec<GenerateRequest> = prompts
@@ -235,7 +235,7 @@ fn an_answer_has_the_same_tokens_alone_and_in_any_batch() {
 #[test]
 fn a_rows_logits_have_the_same_bits_fresh_forked_and_token_by_token() {
     let model = load("lm/llama3-rope", 384);
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let tokens = model.encode(&Prompt::Text("The nurse said that the doctor was late again".into())).unwrap();
     let fresh = last_logits(&model, &tokens);
     let mut kv = decoder.new_store();

@@ -68,6 +68,18 @@ impl Gguf {
         self.content.tensor_infos.get(tensor).map(|info| info.shape.dims().to_vec())
     }
 
+    /// (type as llama.cpp writes it, number of elements) of each tensor.
+    pub fn tensor_sizes(&self) -> impl Iterator<Item = (String, u64)> {
+        self.content.tensor_infos.values().map(|info| {
+            let dtype = format!("{:?}", info.ggml_dtype);
+            let name = match dtype.split_at(2) {
+                (bits, "K") => format!("{bits}_K"),
+                _ => dtype,
+            };
+            (name, info.shape.elem_count() as u64)
+        })
+    }
+
     /// A tensor's values dequantised to f32, row-major, with its shape.
     pub fn tensor(&mut self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
         let file = self.metadata.file.clone();
@@ -153,6 +165,16 @@ impl Metadata {
             .collect()
     }
 
+    pub fn reals(&self, key: &str) -> Result<Vec<f64>> {
+        let Value::Array(values) = self.expect(key)? else {
+            anyhow::bail!("{}: metadata \"{key}\" is not a list", self.file)
+        };
+        values
+            .iter()
+            .map(|value| real(value).with_context(|| format!("{}: metadata \"{key}\" holds a {value:?}", self.file)))
+            .collect()
+    }
+
     pub fn number(&self, key: &str) -> Result<usize> {
         let value = self.expect(key)?;
         integer(value)
@@ -161,11 +183,7 @@ impl Metadata {
     }
 
     pub fn real(&self, key: &str) -> Result<f64> {
-        match self.expect(key)? {
-            Value::F32(value) => Ok(f64::from(*value)),
-            Value::F64(value) => Ok(*value),
-            _ => anyhow::bail!("{}: metadata \"{key}\" is not a real number", self.file),
-        }
+        real(self.expect(key)?).with_context(|| format!("{}: metadata \"{key}\" is not a real number", self.file))
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -173,6 +191,14 @@ impl Metadata {
             Some(Value::Bool(value)) => Some(*value),
             _ => None,
         }
+    }
+}
+
+fn real(value: &Value) -> Option<f64> {
+    match *value {
+        Value::F32(value) => Some(value.into()),
+        Value::F64(value) => Some(value),
+        _ => None,
     }
 }
 

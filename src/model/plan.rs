@@ -16,7 +16,7 @@ use super::decoder::{Decoder, Row};
 /// many rows, small enough that a step's buffers stay in cache.
 pub const BATCH_TOKENS: usize = 384;
 /// Logits computed at a time.
-const LOGIT_ROWS: usize = 64;
+pub const LOGIT_ROWS: usize = 64;
 
 /// A sequence to run: its tokens, and from where on somebody wants logits.
 pub struct Job {

@@ -6,6 +6,7 @@
 use anyhow::{Result, ensure};
 
 use super::rope::Rotary;
+use crate::model::precision::Precision;
 
 /// Everything that the forward pass needs to know.
 #[derive(Debug, Clone, PartialEq)]
@@ -152,6 +153,15 @@ impl Config {
     /// Bytes of keys and values that a token keeps.
     pub fn kv_bytes_per_token(&self) -> usize {
         self.layers.len() * 2 * self.kv_width() * size_of::<f32>()
+    }
+
+    /// Bytes that the matrices take in memory, about.
+    pub fn weight_bytes(&self, precision: Precision) -> usize {
+        match precision {
+            // A scale for every 32 weights.
+            Precision::Int8 => self.parameters() / 8 * 9,
+            _ => self.parameters() * size_of::<f32>(),
+        }
     }
 
     /// Whether a sequence of so many tokens is rotated by the long frequencies.
