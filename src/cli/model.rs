@@ -197,8 +197,8 @@ fn tokens(tokens: &[Token]) -> String {
 
 fn millions(count: u64) -> String {
     match count {
-        0..100_000 => count.to_string(),
-        100_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
         _ => format!("{:.2} B", count as f64 / 1e9),
     }
 }

@@ -156,25 +156,25 @@ fn a_request_that_cannot_be_answered_leaves_the_others_their_answers() {
 
 #[test]
 fn messages_to_a_template_that_refuses_them_have_its_own_words() {
-    let request = json!({"id": 1, "messages": [{"role": "wizard", "content": "x"}]});
+    let requests = [json!({"id": 1, "messages": [{"role": "wizard", "content": "x"}]})];
     let folder = Workdir::new();
     for entry in std::fs::read_dir(fixture("lm/llama")).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, folder.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
     }
     folder.write("chat_template.jinja", "{{ raise_exception('roles must be user or assistant') }}");
-    let output = ask(folder.path("").to_str().unwrap(), &[request.clone()], &[]);
+    let output = ask(folder.path("").to_str().unwrap(), &requests, &[]);
     let error = answers(&output)[0]["error"].as_str().unwrap().to_owned();
     assert!(error.contains("refuses these messages: roles must be user or assistant"), "{error}");
     folder.write("chat_template.jinja", "{{ strftime_now('%A %d %B %Y') }}");
-    let count = |more: &[&str]| answers(&ask(folder.path("").to_str().unwrap(), &[request.clone()], more))[0].clone();
+    let count = |more: &[&str]| answers(&ask(folder.path("").to_str().unwrap(), &requests, more))[0].clone();
     assert_ne!(count(&[])["prompt_tokens"], count(&["--template-date", "2024-09-11"])["prompt_tokens"]);
 }
 
 #[test]
 fn stop_strings_end_an_answer_wherever_tokens_end() {
     let prompt = json!({"id": 0, "prompt": "The nurse said that", "max_new_tokens": 24});
-    let whole = answers(&ask("lm/llama", &[prompt.clone()], &[]))[0]["text"].as_str().unwrap().to_owned();
+    let whole = answers(&ask("lm/llama", std::slice::from_ref(&prompt), &[]))[0]["text"].as_str().unwrap().to_owned();
     let letters: Vec<char> = whole.chars().collect();
     let mut requests = Vec::new();
     for (from, to) in [(3, 5), (5, 12), (letters.len() - 2, letters.len())] {
