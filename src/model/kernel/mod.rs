@@ -6,8 +6,26 @@
 
 mod attention;
 mod gemm;
+mod int8;
+mod lanes;
+mod level;
 mod math;
+mod tasks;
 
 pub use attention::{AttentionShape, KvPiece, QueryRow, attend};
 pub use gemm::PackedMatrix;
+pub use int8::{Packer, QuantMatrix};
 pub use math::{exp, silu_mul};
+use tasks::{Output, for_each_task};
+
+/// Values in (-1, 1) from a small multiplicative generator; no structure that could hide an index error.
+#[cfg(test)]
+fn noise(n: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            ((state >> 40) as f32 / (1u64 << 23) as f32) - 1.0
+        })
+        .collect()
+}
