@@ -17,7 +17,7 @@ use kv::{KvStore, SeqId};
 use linear::{Linear, gated_silu, with_values};
 use weights::Weights;
 
-use crate::model::kernel::{AttentionShape, KvPiece, QueryRow, attend};
+use crate::model::kernel::AttentionShape;
 use crate::model::precision::Precision;
 
 pub struct Decoder {
@@ -123,7 +123,7 @@ impl Decoder {
     }
 
     pub fn new_store(&self) -> KvStore {
-        KvStore::new(self.config.layers, self.config.kv_heads * self.config.head_dim)
+        KvStore::new(self.config.layers, self.config.kv_heads, self.config.head_dim)
     }
 
     /// Runs the rows' tokens and returns the normed hidden states that are wanted, (wanted, hidden), in the order of the
@@ -133,11 +133,11 @@ impl Decoder {
         ensure!(!tokens.is_empty(), "a step needs at least one token");
         let (heads, kv_heads, head_dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let starts: Vec<usize> = rows.iter().map(|row| kv.len(row.seq)).collect();
-        let positions: Vec<usize> =
-            rows.iter().zip(&starts).flat_map(|(row, &start)| start..start + row.tokens.len()).collect();
+        let positions: Vec<usize> = rows.iter().flat_map(|row| (kv.len(row.seq)..).take(row.tokens.len())).collect();
         let (cos, sin) = self.rotations(&positions)?;
-        let shape = AttentionShape { heads, kv_heads, head_dim, scale: (1.0 / (head_dim as f64).sqrt()) as f32 };
+        let scale = (1.0 / (head_dim as f64).sqrt()) as f32;
+        let shape = AttentionShape { heads, kv_heads, head_dim, scale, softcap: None, window: None };
+        let new: Vec<(SeqId, usize)> = rows.iter().map(|row| (row.seq, row.tokens.len())).collect();
         let mut x = self.embedding.as_ref().unwrap_or(&self.head).rows(&tokens, &self.device)?;
         for (index, layer) in self.layers.iter().enumerate() {
             let normed = self.rms_norm(&x, &layer.attention_norm)?;
@@ -150,8 +150,10 @@ impl Decoder {
             let q = rotate(0, heads)?;
             let k = rotate(q_width, kv_heads)?;
             let v = qkv.narrow(1, q_width + kv_width, kv_width)?;
-            with_values(&k, |k| with_values(&v, |v| store(kv, index, rows, kv_width, k, v)))??;
-            let attended = with_values(&q, |q| self.attention(kv, index, rows, &starts, &shape, q))??;
+            with_values(&k, |k| with_values(&v, |v| kv.store(index, &new, k, v)))??;
+            let mut attended = vec![0.0; tokens.len() * q_width];
+            with_values(&q, |q| kv.attend(index, &shape, &new, q, &mut attended))??;
+            let attended = Tensor::from_vec(attended, (tokens.len(), q_width), &self.device)?;
             x = (x + layer.output.forward(&attended)?)?;
             let normed = self.rms_norm(&x, &layer.mlp_norm)?;
             let gated = gated_silu(&layer.gate_up.forward(&normed)?, self.config.intermediate)?;
@@ -190,35 +192,5 @@ impl Decoder {
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
         let shape = (positions.len(), half);
         Ok((Tensor::from_vec(cos, shape, &self.device)?, Tensor::from_vec(sin, shape, &self.device)?))
-    }
-
-    /// Attention of all rows in one layer: (tokens, heads · head_dim).
-    fn attention(
-        &self,
-        kv: &KvStore,
-        layer: usize,
-        rows: &[Row<'_>],
-        starts: &[usize],
-        shape: &AttentionShape,
-        q: &[f32],
-    ) -> Result<Tensor> {
-        let pieces: Vec<Vec<KvPiece<'_>>> = rows.iter().map(|row| kv.pieces(row.seq, layer)).collect::<Result<_>>()?;
-        let mut queries = Vec::new();
-        for ((row, pieces), &start) in rows.iter().zip(&pieces).zip(starts) {
-            queries.extend((0..row.tokens.len()).map(|i| QueryRow { pieces, visible: start + i + 1 }));
-        }
-        let mut out = vec![0.0; q.len()];
-        attend(shape, q, &queries, &mut out);
-        Ok(Tensor::from_vec(out, (queries.len(), shape.heads * shape.head_dim), &self.device)?)
-    }
-}
-
-/// Stores the rows' keys and values of one layer.
-fn store(kv: &mut KvStore, layer: usize, rows: &[Row<'_>], width: usize, k: &[f32], v: &[f32]) {
-    let mut first = 0;
-    for row in rows {
-        let range = first * width..(first + row.tokens.len()) * width;
-        kv.append(row.seq, layer, &k[range.clone()], &v[range]);
-        first += row.tokens.len();
     }
 }

@@ -37,3 +37,35 @@ impl Output {
         self.0.wrapping_add(offset)
     }
 }
+
+/// Numbers from which on rows are shared out, and that a thread takes at least.
+pub const ROWS_GRAIN: usize = 1 << 15;
+
+/// Calls `f` with the rows of x and y, some whole rows at a time.
+///
+/// # Panics
+/// If x and y are not as many whole rows.
+pub fn map_rows(
+    x: &[f32],
+    x_width: usize,
+    y: &mut [f32],
+    y_width: usize,
+    f: impl Fn(&[f32], &mut [f32]) + Sync + Send,
+) {
+    assert!(x_width > 0 && y_width > 0, "a row has at least one number");
+    let rows = x.len() / x_width;
+    assert!(x.len() == rows * x_width && y.len() == rows * y_width, "rows: sizes do not fit");
+    if x.len() < 2 * ROWS_GRAIN {
+        return f(x, y);
+    }
+    let rows = ROWS_GRAIN.div_ceil(x_width);
+    x.par_chunks(rows * x_width).zip(y.par_chunks_mut(rows * y_width)).for_each(|(x, y)| f(x, y));
+}
+
+/// Calls `f` with parts of x.
+pub fn update(x: &mut [f32], f: impl Fn(&mut [f32]) + Sync + Send) {
+    if x.len() < 2 * ROWS_GRAIN {
+        return f(x);
+    }
+    x.par_chunks_mut(ROWS_GRAIN).for_each(f);
+}
