@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Llama, LlamaConfig};
 use tiltmeter::model::decoder::Row;
+use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::{OpenOptions, open};
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tiltmeter::model::decoder::Row;
+use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::local::LocalModel;
 use tiltmeter::model::{
     GenerateRequest, Generation, LanguageModel, LikelihoodRequest, Message, OpenOptions, Prompt, Sampling, open,
@@ -206,7 +207,17 @@ fn variants_of_the_families_agree_with_transformers() {
 
 #[test]
 fn gguf_files_agree_with_transformers() {
-    for name in ["llama-f32", "llama-q8_0", "llama-q4_0", "llama-smollm-f32", "llama3-rope-f32"] {
+    for name in [
+        "llama-f32",
+        "llama-q8_0",
+        "llama-q4_0",
+        "llama-smollm-f32",
+        "llama3-rope-f32",
+        "qwen2-f32",
+        "qwen3-f32",
+        "gemma3-f32",
+        "llama-spm-f32",
+    ] {
         check(&format!("gguf/{name}.gguf"), &format!("gguf/{name}.expected.json"));
     }
 }
@@ -286,9 +297,13 @@ fn an_architecture_or_pre_tokenizer_that_is_not_known_is_refused_by_name() {
             .expect("refused")
             .to_string()
     };
-    let error = refuse(fixtures().join("gguf/qwen2-f32.gguf"));
-    assert!(error.contains("\"qwen2\""), "{error}");
     let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(fixtures().join("lm/llama").join(file), folder.path().join(file)).unwrap();
+    }
+    std::fs::write(folder.path().join("config.json"), r#"{"model_type": "mamba"}"#).unwrap();
+    let error = refuse(folder.path().to_owned());
+    assert!(error.contains("\"mamba\"") && error.contains("gpt_neox"), "{error}");
     let bytes = std::fs::read(fixtures().join("gguf/llama-f32.gguf")).unwrap();
     let at = bytes.windows(9).position(|w| w == b"llama-bpe").unwrap();
     let mut changed = bytes.clone();

@@ -8,26 +8,12 @@ use anyhow::Result;
 
 use super::config::{Activation, NormKind};
 use super::weights::Stacked;
+pub use crate::model::kernel::AttentionShape;
 use crate::model::precision::Precision;
 
 /// Names a sequence of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SeqId(pub(super) usize);
-
-/// Sizes and rules of one layer's attention.
-#[derive(Debug, Clone, Copy)]
-pub struct AttentionShape {
-    pub heads: usize,
-    /// Divides `heads` (grouped-query attention, Ainslie et al. 2023).
-    pub kv_heads: usize,
-    pub head_dim: usize,
-    /// Factor on q·k, usually 1/√head_dim.
-    pub scale: f32,
-    /// `cap · tanh(score / cap)` after the factor.
-    pub softcap: Option<f32>,
-    /// A query sees this many keys, its own included.
-    pub window: Option<usize>,
-}
 
 /// A norm's weights on the machine. Weight and bias may be absent.
 pub struct Norm<V> {
@@ -86,15 +72,8 @@ pub trait Backend: Sized + Sync {
         groups: usize,
         size: usize,
     ) -> Result<()>;
-    /// Turns `heads` heads of each row, from column `from` on: dimension i with i + half.
-    fn rotate(
-        &self,
-        x: &mut Self::Rows,
-        rotation: &Self::Rotation,
-        from: usize,
-        heads: usize,
-        head_dim: usize,
-    ) -> Result<()>;
+    /// Turns the first `heads` heads of each row: dimension i with i + half.
+    fn rotate(&self, x: &mut Self::Rows, rotation: &Self::Rotation, heads: usize, head_dim: usize) -> Result<()>;
     /// Stores the keys and values of `qkv` (q, k and v side by side) and attends: (tokens, heads · head_dim). Each of
     /// `rows` is a sequence and its new tokens.
     fn attend(

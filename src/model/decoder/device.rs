@@ -102,15 +102,15 @@ impl Backend for Accelerator {
         replace(x, from, &part)
     }
 
-    fn rotate(&self, x: &mut Tensor, rotation: &Rotation, from: usize, heads: usize, head_dim: usize) -> Result<()> {
+    fn rotate(&self, x: &mut Tensor, rotation: &Rotation, heads: usize, head_dim: usize) -> Result<()> {
         let (rows, turned) = (x.dim(0)?, 2 * rotation.cos.dim(1)?);
-        let part = x.narrow(1, from, heads * head_dim)?.contiguous()?.reshape((1, rows, heads, head_dim))?;
+        let part = x.narrow(1, 0, heads * head_dim)?.contiguous()?.reshape((1, rows, heads, head_dim))?;
         let front = rope_thd(&part.narrow(3, 0, turned)?.contiguous()?, &rotation.cos, &rotation.sin)?;
         let part = match head_dim - turned {
             0 => front,
             rest => Tensor::cat(&[&front, &part.narrow(3, turned, rest)?], 3)?,
         };
-        replace(x, from, &part.reshape((rows, heads * head_dim))?)
+        replace(x, 0, &part.reshape((rows, heads * head_dim))?)
     }
 
     fn attend(

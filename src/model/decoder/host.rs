@@ -3,12 +3,11 @@
 
 use anyhow::Result;
 
-use super::backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
+use super::backend::{AttentionShape, Backend, Norm, SeqId};
 use super::config::{Activation, NormKind};
-use super::interim as kernel;
 use super::kv::KvStore;
-use super::weights::Stacked;
-use crate::model::kernel::PackedMatrix;
+use super::weights::{Stacked, Stored};
+use crate::model::kernel::{self, PackedMatrix, Packer, QuantMatrix};
 use crate::model::precision::Precision;
 
 /// The CPU.
@@ -28,6 +27,15 @@ impl Rows {
     fn count(&self) -> usize {
         self.values.len() / self.width
     }
+
+    /// A copy of `width` columns.
+    fn columns(&self, from: usize, width: usize) -> Vec<f32> {
+        let mut values = Vec::with_capacity(self.count() * width);
+        for row in self.values.chunks_exact(self.width) {
+            values.extend_from_slice(&row[from..from + width]);
+        }
+        values
+    }
 }
 
 pub struct Matrix {
@@ -37,18 +45,55 @@ pub struct Matrix {
 
 enum Weight {
     F32(PackedMatrix),
+    Int8(QuantMatrix),
 }
+
+impl Weight {
+    /// Int8 where it is asked for and rows are whole groups of 32; a model whose rows are not computes those in f32.
+    fn new(weights: Stacked, precision: Precision) -> Self {
+        let (out, inp) = (weights.out, weights.inp);
+        if precision != Precision::Int8 || !inp.is_multiple_of(GROUP) {
+            return Weight::F32(PackedMatrix::pack(&weights.into_f32(), out, inp));
+        }
+        let mut packer = Packer::new(out, inp);
+        let (mut first, groups) = (0, inp / GROUP);
+        for part in weights.parts {
+            let rows = match &part {
+                Stored::F32(values) => {
+                    packer.set_rows(first, values);
+                    values.len() / inp
+                }
+                Stored::Blocks { quants, scales } => {
+                    let rows = scales.len() / groups;
+                    packer.set_blocks(first, rows, |row, group, to| {
+                        let block = (row - first) * groups + group;
+                        to.copy_from_slice(&quants[block * GROUP..][..GROUP]);
+                        scales[block]
+                    });
+                    rows
+                }
+            };
+            first += rows;
+        }
+        Weight::Int8(packer.finish())
+    }
+}
+
+/// Weights that share a scale in int8.
+const GROUP: usize = 32;
 
 impl Matrix {
     fn out(&self) -> usize {
         match &self.weight {
             Weight::F32(matrix) => matrix.out(),
+            Weight::Int8(matrix) => matrix.out(),
         }
     }
 
     fn inp(&self) -> usize {
         match &self.weight {
             Weight::F32(matrix) => matrix.inp(),
+            Weight::Int8(matrix) => matrix.inp(),
         }
     }
 }
@@ -68,16 +113,16 @@ impl Backend for Host {
     type Rotation = Rotation;
 
     fn store(&self, layers: usize, kv_heads: usize, head_dim: usize) -> KvStore {
-        KvStore::new(layers, kv_heads * head_dim)
+        KvStore::new(layers, kv_heads, head_dim)
     }
 
     fn vector(&self, values: Vec<f32>) -> Result<Vec<f32>> {
         Ok(values)
     }
 
-    fn matrix(&self, mut weights: Stacked, _: Precision) -> Result<Matrix> {
-        let (out, inp, bias) = (weights.out, weights.inp, weights.bias.take());
-        Ok(Matrix { weight: Weight::F32(PackedMatrix::pack(&weights.into_f32(), out, inp)), bias })
+    fn matrix(&self, mut weights: Stacked, precision: Precision) -> Result<Matrix> {
+        let bias = weights.bias.take();
+        Ok(Matrix { weight: Weight::new(weights, precision), bias })
     }
 
     fn rotation(&self, cos: Vec<f32>, sin: Vec<f32>, half: usize) -> Result<Rotation> {
@@ -89,6 +134,7 @@ impl Backend for Host {
         for (row, &index) in rows.values.chunks_exact_mut(matrix.inp()).zip(indices) {
             match &matrix.weight {
                 Weight::F32(matrix) => matrix.copy_row(index as usize, row),
+                Weight::Int8(matrix) => matrix.copy_row(index as usize, row),
             }
         }
         Ok(rows)
@@ -98,41 +144,42 @@ impl Backend for Host {
         let mut y = Rows::new(x.count(), matrix.out());
         match &matrix.weight {
             Weight::F32(matrix) => matrix.matmul(&x.values, x.count(), &mut y.values),
+            Weight::Int8(matrix) => matrix.matmul(&x.values, x.count(), &mut y.values),
         }
         if let Some(bias) = &matrix.bias {
-            for row in y.values.chunks_exact_mut(bias.len()) {
-                kernel::add(row, bias, 1.0);
-            }
+            kernel::add_bias(&mut y.values, bias);
         }
         Ok(y)
     }
 
     fn norm(&self, x: &Rows, norm: &Norm<Vec<f32>>) -> Result<Rows> {
         let mut y = Rows::new(x.count(), x.width);
-        y.values.copy_from_slice(&x.values);
-        for row in y.values.chunks_exact_mut(x.width) {
-            norm_in_place(row, norm);
+        match norm.kind {
+            NormKind::Layer => kernel::layer_norm(
+                &x.values,
+                x.width,
+                Some(&norm.weight),
+                norm.bias.as_deref(),
+                norm.eps,
+                &mut y.values,
+            ),
+            NormKind::Rms | NormKind::RmsOffset => kernel::rms_norm(&x.values, &norm.weight, norm.eps, &mut y.values),
         }
         Ok(y)
     }
 
     fn norm_groups(&self, x: &mut Rows, norm: &Norm<Vec<f32>>, from: usize, groups: usize, size: usize) -> Result<()> {
-        for row in x.values.chunks_exact_mut(x.width) {
-            for group in row[from..from + groups * size].chunks_exact_mut(size) {
-                norm_in_place(group, norm);
-            }
+        let part = Rows { values: x.columns(from, groups * size), width: size };
+        let normed = self.norm(&part, norm)?;
+        for (row, normed) in x.values.chunks_exact_mut(x.width).zip(normed.values.chunks_exact(groups * size)) {
+            row[from..from + groups * size].copy_from_slice(normed);
         }
         Ok(())
     }
 
-    fn rotate(&self, x: &mut Rows, rotation: &Rotation, from: usize, heads: usize, head_dim: usize) -> Result<()> {
-        let half = rotation.half;
-        let tables = rotation.cos.chunks_exact(half).zip(rotation.sin.chunks_exact(half));
-        for (row, (cos, sin)) in x.values.chunks_exact_mut(x.width).zip(tables) {
-            for head in row[from..from + heads * head_dim].chunks_exact_mut(head_dim) {
-                kernel::rotate(head, cos, sin);
-            }
-        }
+    fn rotate(&self, x: &mut Rows, rotation: &Rotation, heads: usize, head_dim: usize) -> Result<()> {
+        let count = x.count();
+        kernel::rope(&mut x.values, count, heads, head_dim, 2 * rotation.half, &rotation.cos, &rotation.sin);
         Ok(())
     }
 
@@ -145,36 +192,31 @@ impl Backend for Host {
         qkv: &Rows,
     ) -> Result<Rows> {
         let (q_width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
-        let count = qkv.count();
-        let column = |from: usize, width: usize| -> Vec<f32> {
-            qkv.values.chunks_exact(qkv.width).flat_map(|row| &row[from..from + width]).copied().collect()
-        };
-        let (q, k, v) = (column(0, q_width), column(q_width, kv_width), column(q_width + kv_width, kv_width));
+        let [q, k, v] = [(0, q_width), (q_width, kv_width), (q_width + kv_width, kv_width)]
+            .map(|(from, width)| qkv.columns(from, width));
         store.store(layer, rows, &k, &v);
-        let mut out = Rows::new(count, q_width);
+        let mut out = Rows::new(qkv.count(), q_width);
         store.attend(layer, shape, rows, &q, &mut out.values)?;
         Ok(out)
     }
 
     fn activate(&self, mut x: Rows, activation: Activation, gated: bool) -> Result<Rows> {
-        let function = match activation {
-            Activation::Silu => kernel::silu,
-            Activation::Gelu => kernel::gelu,
-            Activation::GeluTanh => kernel::gelu_tanh,
-            Activation::Relu => kernel::relu,
-        };
         if !gated {
-            function(&mut x.values);
+            match activation {
+                Activation::Silu => kernel::silu(&mut x.values),
+                Activation::Gelu => kernel::gelu(&mut x.values),
+                Activation::GeluTanh => kernel::gelu_tanh(&mut x.values),
+                Activation::Relu => kernel::relu(&mut x.values),
+            }
             return Ok(x);
         }
         let width = x.width / 2;
         let mut y = Rows::new(x.count(), width);
-        for (x, y) in x.values.chunks_exact_mut(2 * width).zip(y.values.chunks_exact_mut(width)) {
-            let (gate, up) = x.split_at_mut(width);
-            function(gate);
-            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                *y = *gate * *up;
-            }
+        match activation {
+            Activation::Silu => kernel::silu_mul(&x.values, width, &mut y.values),
+            Activation::Gelu => kernel::gelu_mul(&x.values, width, &mut y.values),
+            Activation::GeluTanh => kernel::gelu_tanh_mul(&x.values, width, &mut y.values),
+            Activation::Relu => kernel::relu_mul(&x.values, width, &mut y.values),
         }
         Ok(y)
     }
@@ -185,12 +227,12 @@ impl Backend for Host {
     }
 
     fn scale(&self, x: &mut Rows, factor: f32) -> Result<()> {
-        x.values.iter_mut().for_each(|value| *value *= factor);
+        kernel::scale(&mut x.values, factor);
         Ok(())
     }
 
     fn softcap(&self, x: &mut Rows, cap: f32) -> Result<()> {
-        x.values.iter_mut().for_each(|value| *value = kernel::softcap(*value, cap));
+        kernel::softcap(&mut x.values, cap);
         Ok(())
     }
 
@@ -204,12 +246,5 @@ impl Backend for Host {
 
     fn with_values<R>(&self, x: &Rows, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
         Ok(f(&x.values))
-    }
-}
-
-fn norm_in_place(row: &mut [f32], norm: &Norm<Vec<f32>>) {
-    match norm.kind {
-        NormKind::Layer => kernel::layer_norm(row, &norm.weight, norm.bias.as_deref(), norm.eps),
-        NormKind::Rms | NormKind::RmsOffset => kernel::rms_norm(row, &norm.weight, norm.eps),
     }
 }

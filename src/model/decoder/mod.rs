@@ -10,7 +10,6 @@ pub mod device;
 pub mod families;
 pub mod gguf_config;
 pub mod host;
-mod interim;
 pub mod kv;
 pub mod names;
 pub mod rope;
@@ -336,7 +335,7 @@ impl<B: Backend> Decoder<B> {
         let own = &config.layers[index];
         if let Some(rotary) = own.rotary {
             // Queries and keys lie side by side, so they turn in one go.
-            backend.rotate(&mut qkv, &rotations[rotary], 0, heads + kv_heads, head_dim)?;
+            backend.rotate(&mut qkv, &rotations[rotary], heads + kv_heads, head_dim)?;
         }
         let softcap = config.attention_softcap;
         let shape = AttentionShape { heads, kv_heads, head_dim, scale: own.scale, softcap, window: own.window };
