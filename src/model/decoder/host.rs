@@ -66,7 +66,7 @@ impl Weight {
                 Stored::Blocks { quants, scales } => {
                     let rows = scales.len() / groups;
                     packer.set_blocks(first, rows, |row, group, to| {
-                        let block = (row - first) * groups + group;
+                        let block = row * groups + group;
                         to.copy_from_slice(&quants[block * GROUP..][..GROUP]);
                         scales[block]
                     });
