@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
+use tiltmeter::model::chat::{ChatTemplate, SpecialTokens};
 use tiltmeter::model::files::{Access, resolve_model};
 use tiltmeter::model::gguf::Gguf;
 use tiltmeter::model::local::{Interface, read_json};
@@ -25,6 +26,14 @@ fn cases<'a>(expected: &'a Value, key: &str) -> &'a [Value] {
     expected[key].as_array().map_or(&[], Vec::as_slice)
 }
 
+fn messages(list: &Value) -> Vec<Message> {
+    let message = |m: &Value| Message {
+        role: m["role"].as_str().unwrap().into(),
+        content: m["content"].as_str().unwrap().into(),
+    };
+    list.as_array().unwrap().iter().map(message).collect()
+}
+
 fn check(name: &str, interface: &Interface, expected: &Value) {
     for case in cases(expected, "encode") {
         let (text, want) = (case["text"].as_str().unwrap(), ids(&case["ids"]));
@@ -38,11 +47,7 @@ fn check(name: &str, interface: &Interface, expected: &Value) {
         }
     }
     for case in cases(expected, "chat") {
-        let message = |m: &Value| Message {
-            role: m["role"].as_str().unwrap().into(),
-            content: m["content"].as_str().unwrap().into(),
-        };
-        let prompt = Prompt::Chat(case["messages"].as_array().unwrap().iter().map(message).collect());
+        let prompt = Prompt::Chat(messages(&case["messages"]));
         assert_eq!(interface.render(&prompt).unwrap(), case["rendered"].as_str().unwrap(), "{name}");
         assert_eq!(interface.encode(&prompt).unwrap(), ids(&case["prompt_ids"]), "{name}");
     }
@@ -97,6 +102,30 @@ fn a_tokenizer_json_stands_in_for_that_of_a_gguf_file_only_where_every_id_agrees
     let other = fixtures().join("lm/llama/tokenizer.json");
     let error = Tokenizer::from_file_for(&other, gguf.metadata()).err().expect("refused").to_string();
     assert!(error.contains("token 0 is \"<|endoftext|>\", but") && error.contains("has \"!\" there"), "{error}");
+}
+
+#[test]
+fn templates_render_as_in_transformers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/chat/renderings.json");
+    let all = read_json(&path).unwrap();
+    let date = all["date"].as_str().unwrap().parse().unwrap();
+    let mut differences = Vec::new();
+    for case in cases(&all, "cases") {
+        let (name, chat) = (case["template"].as_str().unwrap(), case["chat"].as_str().unwrap());
+        let source = all["templates"][name].as_str().unwrap();
+        let tokens = SpecialTokens::from_json(&[&all["tokens"]]);
+        let rendered =
+            ChatTemplate::new(source, tokens, date).and_then(|t| t.render(&messages(&all["chats"][chat]), true));
+        let agrees = match (&rendered, case["rendered"].as_str(), case["error"].as_str()) {
+            (Ok(text), Some(want), None) => text == want,
+            (Err(error), None, Some(want)) => format!("{error:#}").contains(want),
+            _ => false,
+        };
+        if !agrees {
+            differences.push(format!("{name}, {chat}: {rendered:?}\n  for {case}"));
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// Checkpoint, its architecture, its kind of tokenizer and llama.cpp's word for its pre-tokenizer.
