@@ -217,6 +217,7 @@ impl Out {
         Ok(Self { path: path.to_owned(), partial, file })
     }
 
+    /// Writes all of them and puts the file in its place.
     fn write(mut self, bytes: &[u8]) -> Result<()> {
         let written = self.file.write_all(bytes).and_then(|()| self.file.flush());
         let moved = written.and_then(|()| match self.partial == self.path {
@@ -224,5 +225,14 @@ impl Out {
             false => fs::rename(&self.partial, &self.path),
         });
         moved.with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+}
+
+/// Leaves no unfinished file behind.
+impl Drop for Out {
+    fn drop(&mut self) {
+        if self.partial != self.path {
+            let _ = fs::remove_file(&self.partial); // after a rename there is none
+        }
     }
 }

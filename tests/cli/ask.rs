@@ -172,6 +172,21 @@ fn messages_to_a_template_that_refuses_them_have_its_own_words() {
 }
 
 #[test]
+fn a_tokenizer_larger_than_the_model_is_refused() {
+    let folder = Workdir::new();
+    for entry in std::fs::read_dir(fixture("lm/llama")).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, folder.path(path.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+    let config = folder.read("config.json").replace("\"vocab_size\": 512", "\"vocab_size\": 500");
+    folder.write("config.json", &config);
+    folder.write("requests.jsonl", "{\"id\": 1, \"prompt\": \"a\"}");
+    let message = folder.error(&["ask", "requests.jsonl", "--model", ".", "-o", "out.jsonl"]);
+    assert!(message.contains("the tokenizer has 512 tokens, but the model only 500"), "{message}");
+    assert!(!folder.path("out.jsonl.partial").exists());
+}
+
+#[test]
 fn stop_strings_end_an_answer_wherever_tokens_end() {
     let prompt = json!({"id": 0, "prompt": "The nurse said that", "max_new_tokens": 24});
     let whole = answers(&ask("lm/llama", std::slice::from_ref(&prompt), &[]))[0]["text"].as_str().unwrap().to_owned();

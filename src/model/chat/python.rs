@@ -26,6 +26,11 @@ pub fn method(state: &mut State, value: &Value, name: &str, args: &[Value]) -> R
             };
             Ok(parts.into_iter().map(Value::from).collect())
         }
+        // minijinja has it, but goes by white space; Python goes by letters.
+        "title" => {
+            let () = from_args(args)?;
+            Ok(title(text).into())
+        }
         "rsplit" => {
             let (separator, splits, kwargs): (Option<&str>, Option<i64>, Kwargs) = from_args(args)?;
             let named: Option<i64> = kwargs.get("maxsplit")?;
@@ -43,6 +48,20 @@ fn not_empty(separator: &str) -> Result<(), Error> {
         return Err(Error::new(ErrorKind::InvalidOperation, "empty separator"));
     }
     Ok(())
+}
+
+/// The first letter of each run of letters in upper case, the others in lower case.
+fn title(text: &str) -> String {
+    let mut is_inside = false;
+    let mut out = String::new();
+    for letter in text.chars() {
+        match is_inside {
+            true => out.extend(letter.to_lowercase()),
+            false => out.extend(letter.to_uppercase()),
+        }
+        is_inside = letter.is_alphabetic();
+    }
+    out
 }
 
 /// At most so many splits, from the right; without a separator at runs of white space.
