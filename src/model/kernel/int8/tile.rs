@@ -62,6 +62,9 @@ impl Level {
 pub struct Tile {
     /// Groups of k.
     pub groups: usize,
+    /// k-quads of a group. Always 8, but the compiler must not know: it would unroll the loop, mix the quads and run out of
+    /// registers, at less than half the speed.
+    pub quads: usize,
     /// Row after row, `groups` each.
     pub x: *const Activations,
     pub weights: *const Weights,
@@ -144,7 +147,7 @@ unsafe fn tile<R: Registers, const ROWS: usize, const PARTS: usize>(t: &Tile) {
                 for (row, ints) in ints.iter_mut().enumerate() {
                     *ints = [R::start((*t.x.add(row * t.groups + group)).offset); PARTS];
                 }
-                for quad in 0..GROUP / 4 {
+                for quad in 0..t.quads {
                     let mut weights = [R::load(biased.add(quad * PANEL * 4)); PARTS];
                     for (part, weights) in weights.iter_mut().enumerate().skip(1) {
                         *weights = R::load(biased.add(quad * PANEL * 4 + part * R::LANES * 4));
