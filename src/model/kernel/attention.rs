@@ -278,9 +278,8 @@ impl Job<'_> {
             let mut sums = [[L::splat(0.0); PIECES]; HEADS];
             for i in 0..self.shape.head_dim {
                 if self.is_cold {
-                    for piece in 0..PIECES {
-                        prefetch(soon[0][piece].wrapping_add(i * 16));
-                        prefetch(soon[1][piece].wrapping_add(i * 16));
+                    for line in soon.as_flattened() {
+                        prefetch(line.wrapping_add(i * 16));
                     }
                 }
                 let mut key = [L::load(keys[0].add(i * 16)); PIECES];
