@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tiltmeter::model::decoder::Row;
+use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::local::LocalModel;
 use tiltmeter::model::{
     GenerateRequest, Generation, LanguageModel, LikelihoodRequest, Message, OpenOptions, Prompt, Sampling, open,
@@ -47,7 +48,7 @@ fn request(prompt: Prompt, sampling: Sampling, seed: u8) -> GenerateRequest {
 }
 
 fn greedy(max_new_tokens: usize) -> Sampling {
-    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new() }
+    Sampling { temperature: 0.0, top_p: 1.0, max_new_tokens, stop: Vec::new(), ignore_eos: false }
 }
 
 fn generate(model: &LocalModel, requests: &[GenerateRequest]) -> Vec<Generation> {
@@ -148,38 +149,82 @@ fn check_likelihoods(model: &LocalModel, expected: &Value, tolerance: f64) {
 }
 
 fn last_logits(model: &LocalModel, tokens: &[u32]) -> Vec<f32> {
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let mut kv = decoder.new_store();
     let seq = kv.root();
-    let hidden = decoder.step(&mut kv, &[Row { seq, tokens, want_from: tokens.len() - 1 }]).unwrap().unwrap();
-    decoder.logits(&hidden, <[f32]>::to_vec).unwrap()
+    let row = Row { seq, tokens, want_from: tokens.len() - 1, long: decoder.config().is_long(tokens.len()) };
+    let hidden = decoder.step(&mut kv, &[row]).unwrap().unwrap();
+    decoder.logits(&hidden, 0, 1, <[f32]>::to_vec).unwrap()
 }
 
-#[test]
-fn llama_checkpoints_agree_with_transformers() {
-    check("lm/llama", "lm/llama/expected.json");
+/// One test a family, so that a failure names it.
+macro_rules! families_agree_with_transformers {
+    ($($test:ident: $folder:literal,)*) => { $(
+        #[test]
+        fn $test() {
+            check(concat!("lm/", $folder), concat!("lm/", $folder, "/expected.json"));
+        }
+    )* };
 }
 
-#[test]
-fn llama_3_rope_scaling_agrees_with_transformers() {
-    check("lm/llama3-rope", "lm/llama3-rope/expected.json");
+families_agree_with_transformers! {
+    llama_checkpoints_agree_with_transformers: "llama",
+    llama3_rope_checkpoints_agree_with_transformers: "llama3-rope",
+    llama_smollm_checkpoints_agree_with_transformers: "llama-smollm",
+    llama_spm_checkpoints_agree_with_transformers: "llama-spm",
+    mistral_checkpoints_agree_with_transformers: "mistral",
+    qwen2_checkpoints_agree_with_transformers: "qwen2",
+    qwen3_checkpoints_agree_with_transformers: "qwen3",
+    gemma2_checkpoints_agree_with_transformers: "gemma2",
+    gemma3_text_checkpoints_agree_with_transformers: "gemma3_text",
+    phi3_checkpoints_agree_with_transformers: "phi3",
+    phi3_partial_checkpoints_agree_with_transformers: "phi3-partial",
+    olmo2_checkpoints_agree_with_transformers: "olmo2",
+    granite_checkpoints_agree_with_transformers: "granite",
+    smollm3_checkpoints_agree_with_transformers: "smollm3",
+    gpt2_checkpoints_agree_with_transformers: "gpt2",
+    gpt_neox_checkpoints_agree_with_transformers: "gpt_neox",
+    gpt_neox_serial_checkpoints_agree_with_transformers: "gpt_neox-serial",
 }
 
+/// Variants that published checkpoints use and the families above leave at their defaults: OPT in both forms, LongRoPE on
+/// both sides of its border, YaRN, windows, biases, half-precision and sharded weights.
 #[test]
-fn smollm_checkpoints_agree_with_transformers() {
-    check("lm/llama-smollm", "lm/llama-smollm/expected.json");
+fn variants_of_the_families_agree_with_transformers() {
+    let folder = fixtures().join("../checkpoints");
+    let mut checked = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let expected = format!("../checkpoints/{name}/expected.json");
+        if fixtures().join(&expected).exists() {
+            println!("{name}");
+            check(&format!("../checkpoints/{name}"), &expected);
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "{checked} checkpoints");
 }
 
 #[test]
 fn gguf_files_agree_with_transformers() {
-    for name in ["llama-f32", "llama-q8_0", "llama-q4_0", "llama-smollm-f32", "llama3-rope-f32"] {
+    for name in [
+        "llama-f32",
+        "llama-q8_0",
+        "llama-q4_0",
+        "llama-smollm-f32",
+        "llama3-rope-f32",
+        "qwen2-f32",
+        "qwen3-f32",
+        "gemma3-f32",
+        "llama-spm-f32",
+    ] {
         check(&format!("gguf/{name}.gguf"), &format!("gguf/{name}.expected.json"));
     }
 }
 
 #[test]
 fn an_answer_has_the_same_tokens_alone_and_in_any_batch() {
-    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new() };
+    let sampling = Sampling { temperature: 0.9, top_p: 0.95, max_new_tokens: 20, stop: Vec::new(), ignore_eos: false };
     let prompts =
         ["I", "The nurse said that", "The nurse said that he", "The doctor", "The nurse", "The nurse said that"];
     let requests: Vec<GenerateRequest> = prompts
@@ -201,28 +246,28 @@ fn an_answer_has_the_same_tokens_alone_and_in_any_batch() {
 #[test]
 fn a_rows_logits_have_the_same_bits_fresh_forked_and_token_by_token() {
     let model = load("lm/llama3-rope", 384);
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let tokens = model.encode(&Prompt::Text("The nurse said that the doctor was late again".into())).unwrap();
     let fresh = last_logits(&model, &tokens);
     let mut kv = decoder.new_store();
     let root = kv.root();
-    decoder.step(&mut kv, &[Row { seq: root, tokens: &tokens[..6], want_from: 6 }]).unwrap();
+    decoder.step(&mut kv, &[Row { seq: root, tokens: &tokens[..6], want_from: 6, long: false }]).unwrap();
     let other = kv.fork(root, 2);
     let fork = kv.fork(root, 4);
     let rows = [
-        Row { seq: other, tokens: &tokens[3..9], want_from: 5 },
-        Row { seq: fork, tokens: &tokens[4..], want_from: tokens.len() - 5 },
+        Row { seq: other, tokens: &tokens[3..9], want_from: 5, long: false },
+        Row { seq: fork, tokens: &tokens[4..], want_from: tokens.len() - 5, long: false },
     ];
     let hidden = decoder.step(&mut kv, &rows).unwrap().unwrap();
-    let forked = decoder.logits(&hidden.narrow(0, 1, 1).unwrap(), <[f32]>::to_vec).unwrap();
+    let forked = decoder.logits(&hidden, 1, 2, <[f32]>::to_vec).unwrap();
     assert_eq!(forked, fresh);
     let mut kv = decoder.new_store();
     let seq = kv.root();
     let mut hidden = None;
     for token in tokens.chunks(1) {
-        hidden = decoder.step(&mut kv, &[Row { seq, tokens: token, want_from: 0 }]).unwrap();
+        hidden = decoder.step(&mut kv, &[Row { seq, tokens: token, want_from: 0, long: false }]).unwrap();
     }
-    assert_eq!(decoder.logits(&hidden.unwrap(), <[f32]>::to_vec).unwrap(), fresh);
+    assert_eq!(decoder.logits(&hidden.unwrap(), 0, 1, <[f32]>::to_vec).unwrap(), fresh);
 }
 
 #[test]
@@ -252,9 +297,13 @@ fn an_architecture_or_pre_tokenizer_that_is_not_known_is_refused_by_name() {
             .expect("refused")
             .to_string()
     };
-    let error = refuse(fixtures().join("gguf/qwen2-f32.gguf"));
-    assert!(error.contains("\"qwen2\""), "{error}");
     let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        std::fs::copy(fixtures().join("lm/llama").join(file), folder.path().join(file)).unwrap();
+    }
+    std::fs::write(folder.path().join("config.json"), r#"{"model_type": "mamba"}"#).unwrap();
+    let error = refuse(folder.path().to_owned());
+    assert!(error.contains("\"mamba\"") && error.contains("gpt_neox"), "{error}");
     let bytes = std::fs::read(fixtures().join("gguf/llama-f32.gguf")).unwrap();
     let at = bytes.windows(9).position(|w| w == b"llama-bpe").unwrap();
     let mut changed = bytes.clone();

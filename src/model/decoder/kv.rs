@@ -7,11 +7,8 @@
 
 use anyhow::{Result, ensure};
 
+use super::backend::{SeqId, Sequences};
 use crate::model::kernel::{AttentionShape, Block, CHUNK_TOKENS, Chunk, ChunkLayout, KvView, Query, attend};
-
-/// Names a sequence of a [`KvStore`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SeqId(usize);
 
 pub struct KvStore {
     layout: ChunkLayout,
@@ -65,68 +62,6 @@ impl KvStore {
     /// up to fifteen tokens more than it has, for each piece.
     pub fn bytes_per_token(&self) -> usize {
         self.layout.bytes() / CHUNK_TOKENS
-    }
-
-    /// Bytes of the chunks that sequences hold. What they gave back is kept to be used again, until the store is dropped.
-    pub fn bytes(&self) -> usize {
-        (self.chunks.len() - self.unused.len()) * self.layout.bytes()
-    }
-
-    /// Tokens of a sequence.
-    pub fn len(&self, id: SeqId) -> usize {
-        self.sequence(id).len()
-    }
-
-    /// An empty sequence.
-    pub fn root(&mut self) -> SeqId {
-        self.insert(Vec::new())
-    }
-
-    /// A sequence that shares the first `tokens` tokens of `parent`.
-    ///
-    /// They may lie in the parent's future as far as the same step computes them: keys of all rows are stored before any
-    /// row attends.
-    pub fn fork(&mut self, parent: SeqId, tokens: usize) -> SeqId {
-        let source = self.sequence(parent);
-        let mut left = tokens;
-        let mut prefix = Vec::new();
-        for &(segment, length) in source.prefix.iter().chain(&[(source.own, usize::MAX)]) {
-            let taken = left.min(length);
-            if taken > 0 {
-                prefix.push((segment, taken));
-            }
-            left -= taken;
-        }
-        self.insert(prefix)
-    }
-
-    /// Forgets a sequence's tokens from `tokens` on; those that are shared stay for their other sequences.
-    ///
-    /// # Panics
-    /// If the sequence has fewer.
-    pub fn truncate(&mut self, id: SeqId, tokens: usize) {
-        let sequence = self.sequence(id);
-        assert!(tokens <= sequence.len(), "a sequence of {} tokens has no first {tokens}", sequence.len());
-        let (prefix, own) = (sequence.prefix_tokens(), sequence.own);
-        let kept = tokens.saturating_sub(prefix);
-        if tokens >= prefix && self.shared_tokens(own) <= kept {
-            self.sequence_mut(id).own_tokens = kept;
-            self.segment_mut(own).stored = kept;
-            self.release(own);
-            return;
-        }
-        // The own segment goes on for others, or not at all: this sequence begins another.
-        let fork = self.fork(id, tokens);
-        self.sequences.swap(id.0, fork.0);
-        self.free(fork);
-    }
-
-    /// Drops a sequence and all memory that only it used.
-    pub fn free(&mut self, id: SeqId) {
-        let sequence = self.sequences[id.0].take().expect("a sequence is freed once, by its owner");
-        for segment in sequence.prefix.iter().map(|&(segment, _)| segment).chain([sequence.own]) {
-            self.release(segment);
-        }
     }
 
     /// Stores one layer's keys and values of new tokens, `(tokens, kv_heads · head_dim)` each, packed in the order of
@@ -190,11 +125,6 @@ impl KvStore {
         Ok(())
     }
 
-    /// Counts tokens that were stored in every layer.
-    pub fn advance(&mut self, id: SeqId, tokens: usize) {
-        self.sequence_mut(id).own_tokens += tokens;
-    }
-
     fn insert(&mut self, prefix: Vec<(usize, usize)>) -> SeqId {
         let own = place(&mut self.segments, Segment { chunks: Vec::new(), stored: 0 });
         SeqId(place(&mut self.sequences, Sequence { prefix, own, own_tokens: 0 }))
@@ -237,6 +167,75 @@ impl KvStore {
 
     fn segment_mut(&mut self, index: usize) -> &mut Segment {
         self.segments[index].as_mut().expect("a segment that is referred to exists")
+    }
+}
+
+impl Sequences for KvStore {
+    /// Bytes of the chunks that sequences hold. What they gave back is kept to be used again, until the store is dropped.
+    fn bytes(&self) -> usize {
+        (self.chunks.len() - self.unused.len()) * self.layout.bytes()
+    }
+
+    /// Tokens of a sequence.
+    fn len(&self, id: SeqId) -> usize {
+        self.sequence(id).len()
+    }
+
+    /// An empty sequence.
+    fn root(&mut self) -> SeqId {
+        self.insert(Vec::new())
+    }
+
+    /// A sequence that shares the first `tokens` tokens of `parent`.
+    ///
+    /// They may lie in the parent's future as far as the same step computes them: keys of all rows are stored before any
+    /// row attends.
+    fn fork(&mut self, parent: SeqId, tokens: usize) -> SeqId {
+        let source = self.sequence(parent);
+        let mut left = tokens;
+        let mut prefix = Vec::new();
+        for &(segment, length) in source.prefix.iter().chain(&[(source.own, usize::MAX)]) {
+            let taken = left.min(length);
+            if taken > 0 {
+                prefix.push((segment, taken));
+            }
+            left -= taken;
+        }
+        self.insert(prefix)
+    }
+
+    /// Forgets a sequence's tokens from `tokens` on; those that are shared stay for their other sequences.
+    ///
+    /// # Panics
+    /// If the sequence has fewer.
+    fn truncate(&mut self, id: SeqId, tokens: usize) {
+        let sequence = self.sequence(id);
+        assert!(tokens <= sequence.len(), "a sequence of {} tokens has no first {tokens}", sequence.len());
+        let (prefix, own) = (sequence.prefix_tokens(), sequence.own);
+        let kept = tokens.saturating_sub(prefix);
+        if tokens >= prefix && self.shared_tokens(own) <= kept {
+            self.sequence_mut(id).own_tokens = kept;
+            self.segment_mut(own).stored = kept;
+            self.release(own);
+            return;
+        }
+        // The own segment goes on for others, or not at all: this sequence begins another.
+        let fork = self.fork(id, tokens);
+        self.sequences.swap(id.0, fork.0);
+        self.free(fork);
+    }
+
+    /// Drops a sequence and all memory that only it used.
+    fn free(&mut self, id: SeqId) {
+        let sequence = self.sequences[id.0].take().expect("a sequence is freed once, by its owner");
+        for segment in sequence.prefix.iter().map(|&(segment, _)| segment).chain([sequence.own]) {
+            self.release(segment);
+        }
+    }
+
+    /// Counts tokens that were stored in every layer.
+    fn advance(&mut self, id: SeqId, tokens: usize) {
+        self.sequence_mut(id).own_tokens += tokens;
     }
 }
 

@@ -25,6 +25,12 @@ fn gelu_of(x: f32) -> f32 {
     0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
+/// max(x, 0); NaN stays.
+#[inline(always)]
+fn relu_of(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
 macro_rules! in_place {
     ($($(#[$doc:meta])* $name:ident, $slice:ident, $of:expr;)*) => { $(
         at_each_level! {
@@ -49,7 +55,7 @@ in_place! {
     /// GELU's tanh form, in place.
     gelu_tanh, gelu_tanh_slice, gelu_tanh_of;
     /// max(x, 0), in place; NaN stays.
-    relu, relu_slice, |x: f32| if x < 0.0 { 0.0 } else { x };
+    relu, relu_slice, relu_of;
 }
 
 macro_rules! gated {
@@ -78,6 +84,8 @@ gated! {
     gelu_tanh_mul, gelu_tanh_mul_rows, gelu_tanh_of;
     /// Exact `gelu(gate) · up` for rows of `[gate, up]` halves: `x (rows, 2·width)` → `y (rows, width)`.
     gelu_mul, gelu_mul_rows, gelu_of;
+    /// `max(gate, 0) · up` for rows of `[gate, up]` halves: `x (rows, 2·width)` → `y (rows, width)`.
+    relu_mul, relu_mul_rows, relu_of;
 }
 
 at_each_level! {
@@ -87,9 +95,9 @@ at_each_level! {
         }
     }
 
-    fn add_slice(x: &mut [f32], y: &[f32]) {
+    fn add_slice(x: &mut [f32], y: &[f32], factor: f32) {
         for (x, y) in x.iter_mut().zip(y) {
-            *x += y;
+            *x += factor * y;
         }
     }
 
@@ -105,17 +113,17 @@ pub fn softcap(x: &mut [f32], cap: f32) {
     update(x, |x| softcap_slice(Level::detect(), x, cap));
 }
 
-/// x + y, in place in x.
+/// x + factor·y, in place in x.
 ///
 /// # Panics
 /// If the lengths differ.
-pub fn add(x: &mut [f32], y: &[f32]) {
+pub fn add(x: &mut [f32], y: &[f32], factor: f32) {
     assert_eq!(x.len(), y.len(), "add: sizes do not fit");
     let level = Level::detect();
     if x.len() < 2 * ROWS_GRAIN {
-        return add_slice(level, x, y);
+        return add_slice(level, x, y, factor);
     }
-    x.par_chunks_mut(ROWS_GRAIN).zip(y.par_chunks(ROWS_GRAIN)).for_each(|(x, y)| add_slice(level, x, y));
+    x.par_chunks_mut(ROWS_GRAIN).zip(y.par_chunks(ROWS_GRAIN)).for_each(|(x, y)| add_slice(level, x, y, factor));
 }
 
 /// Adds a bias to each row.
@@ -126,7 +134,7 @@ pub fn add_bias(x: &mut [f32], bias: &[f32]) {
     assert!(!bias.is_empty() && x.len().is_multiple_of(bias.len()), "add_bias: sizes do not fit");
     let level = Level::detect();
     let rows = ROWS_GRAIN.div_ceil(bias.len());
-    x.par_chunks_exact_mut(bias.len()).with_min_len(rows).for_each(|row| add_slice(level, row, bias));
+    x.par_chunks_exact_mut(bias.len()).with_min_len(rows).for_each(|row| add_slice(level, row, bias, 1.0));
 }
 
 /// factor·x, in place.

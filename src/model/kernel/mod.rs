@@ -16,7 +16,9 @@ mod norm;
 mod rope;
 mod tasks;
 
-pub use activation::{add, add_bias, gelu, gelu_mul, gelu_tanh, gelu_tanh_mul, relu, scale, silu, silu_mul, softcap};
+pub use activation::{
+    add, add_bias, gelu, gelu_mul, gelu_tanh, gelu_tanh_mul, relu, relu_mul, scale, silu, silu_mul, softcap,
+};
 pub use attention::{AttentionShape, Block, KvView, Query, attend};
 pub use chunk::{CHUNK_TOKENS, Chunk, ChunkLayout};
 pub use gemm::PackedMatrix;

@@ -24,12 +24,12 @@ fn sum(x: &[f32], f: impl Fn(f32) -> f32) -> f32 {
 }
 
 at_each_level! {
-    fn rms_norm_rows(x: &[f32], weight: &[f32], eps: f32, offset: f32, out: &mut [f32]) {
+    fn rms_norm_rows(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
         for (x, out) in x.chunks_exact(weight.len()).zip(out.chunks_exact_mut(weight.len())) {
             let mean = sum(x, |x| x * x) / weight.len() as f32;
             let scale = 1.0 / (mean + eps).sqrt();
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * scale * (weight + offset);
+                *out = x * scale * weight;
             }
         }
     }
@@ -58,14 +58,13 @@ at_each_level! {
     }
 }
 
-/// `x / √(mean x² + eps) · (weight + offset)` for each row as wide as `weight`; `offset` is 1 in Gemma, else 0
-/// (Zhang and Sennrich 2019).
+/// `x / √(mean x² + eps) · weight` for each row as wide as `weight` (Zhang and Sennrich 2019).
 ///
 /// # Panics
 /// If sizes do not fit.
-pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, offset: f32, out: &mut [f32]) {
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
     let width = weight.len();
-    map_rows(x, width, out, width, |x, out| rms_norm_rows(Level::detect(), x, weight, eps, offset, out));
+    map_rows(x, width, out, width, |x, out| rms_norm_rows(Level::detect(), x, weight, eps, out));
 }
 
 /// `(x − mean) / √(variance + eps) · weight + bias` for each row of `width` (Ba et al. 2016).
@@ -87,7 +86,7 @@ mod tests {
         for width in [1, 10, 16, 100, 576] {
             let (x, weight, bias) = (noise(3 * width, 1), noise(width, 2), noise(width, 3));
             let (mut rms, mut layer) = (vec![0.0; 3 * width], vec![0.0; 3 * width]);
-            rms_norm(&x, &weight, 1e-5, 1.0, &mut rms);
+            rms_norm(&x, &weight, 1e-5, &mut rms);
             layer_norm(&x, width, Some(&weight), Some(&bias), 1e-5, &mut layer);
             for row in 0..3 {
                 let x = x[row * width..][..width].iter().map(|&x| f64::from(x));
@@ -97,7 +96,7 @@ mod tests {
                 let variance = x.clone().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n;
                 for (i, x) in x.enumerate() {
                     let (weight, bias) = (f64::from(weight[i]), f64::from(bias[i]));
-                    let want = x / (square + 1e-5).sqrt() * (weight + 1.0);
+                    let want = x / (square + 1e-5).sqrt() * weight;
                     assert!((f64::from(rms[row * width + i]) - want).abs() < 1e-5);
                     let want = (x - mean) / (variance + 1e-5).sqrt() * weight + bias;
                     assert!((f64::from(layer[row * width + i]) - want).abs() < 1e-5);
@@ -111,7 +110,7 @@ mod tests {
         let (x, weight) = (noise(5 * 90, 4), noise(90, 5));
         let mut results = Level::all().into_iter().map(|level| {
             let (mut rms, mut layer) = (vec![0.0; 450], vec![0.0; 450]);
-            rms_norm_rows(level, &x, &weight, 1e-6, 0.0, &mut rms);
+            rms_norm_rows(level, &x, &weight, 1e-6, &mut rms);
             layer_norm_rows(level, &x, 90, Some(&weight), None, 1e-6, &mut layer);
             (rms, layer)
         });

@@ -1,6 +1,6 @@
 //! Rounds groups of 32 numbers to int8 with one f32 scale.
 
-use crate::model::kernel::level::{Level, at_each_level};
+use crate::model::kernel::level::at_each_level;
 
 /// Numbers that share a scale, along k.
 pub const GROUP: usize = 32;
@@ -60,6 +60,7 @@ at_each_level! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::kernel::level::Level;
 
     #[test]
     fn a_quantised_number_is_within_half_a_step_of_the_number() {
