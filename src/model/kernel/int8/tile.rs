@@ -1,10 +1,11 @@
 //! Multiplies a few rows by a panel of 32 outputs, in the registers of each instruction set.
 //!
 //! One body serves all of them: integers are exact, and the float part is one chain for each output, so the bits agree.
+//! AArch64 takes the portable registers (its dot-product intrinsics are not stable yet), which the compiler vectorises.
 
 use super::PANEL;
 use super::pack::Weights;
-use super::quantise::{Activations, GROUP};
+use super::quantise::Activations;
 
 /// The instruction set that the tiles use, found at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
