@@ -15,7 +15,7 @@ fn silu_of(x: f32) -> f32 {
 /// ½x·(1 + tanh u) with u = √(2/π)·(x + 0.044715·x³), as x·σ(2u), which cancels nothing (Hendrycks and Gimpel 2016).
 #[inline(always)]
 fn gelu_tanh_of(x: f32) -> f32 {
-    const TWICE_SQRT_2_BY_PI: f32 = 1.595_769_1;
+    const TWICE_SQRT_2_BY_PI: f32 = 1.595_769;
     x / (1.0 + exp(-TWICE_SQRT_2_BY_PI * (x + 0.044_715 * x * x * x)))
 }
 

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ops::Range;
 
 use super::chunk::{CHUNK_TOKENS, Chunk, ChunkLayout};
-use super::lanes::{Lanes, Line};
+use super::lanes::{Lanes, Line, prefetch};
 use super::level::Level;
 use super::math::{exp, tanh, tree_sum};
 use super::{Output, for_each_task};
@@ -68,9 +68,20 @@ fn attend_at(level: Level, shape: &AttentionShape, kv: KvView<'_>, queries: &[Qu
     assert!(kv.layout.head_dim == shape.head_dim && kv.layout.kv_heads == shape.kv_heads);
     assert!(shape.heads.is_multiple_of(shape.kv_heads), "attention: every key head serves as many query heads");
     assert!(shape.window != Some(0), "a query sees at least its own token");
+    // (blocks, tokens) of the query before, which mostly is of the same sequence.
+    let mut last = (0..0, 0);
     for query in queries {
-        let tokens: usize = kv.blocks[query.blocks.clone()].iter().map(|block| block.tokens).sum();
-        assert!((1..=tokens).contains(&query.visible), "attention: a query sees {} of {tokens} tokens", query.visible);
+        if query.blocks != last.0 {
+            let blocks = &kv.blocks[query.blocks.clone()];
+            assert!(blocks.iter().all(|block| block.tokens <= CHUNK_TOKENS), "a chunk has {CHUNK_TOKENS} tokens");
+            last = (query.blocks.clone(), blocks.iter().map(|block| block.tokens).sum());
+        }
+        assert!(
+            (1..=last.1).contains(&query.visible),
+            "attention: a query sees {} of {} tokens",
+            query.visible,
+            last.1
+        );
     }
     let output = Output::new(out);
     let group = shape.heads / shape.kv_heads;
@@ -80,30 +91,30 @@ fn attend_at(level: Level, shape: &AttentionShape, kv: KvView<'_>, queries: &[Qu
     for_each_task(shape.kv_heads * queries.len(), work, |task| {
         let (head, index) = (task / queries.len(), task % queries.len());
         let query = &queries[index];
-        let mut scratch = SCRATCH.take();
-        scratch.pieces.clear();
-        for block in &kv.blocks[query.blocks.clone()] {
-            debug_assert!(block.tokens <= CHUNK_TOKENS);
-            let (keys, values) = kv.layout.head(&kv.chunks[block.chunk], kv.layer, head);
-            scratch.pieces.push(Piece { keys: keys.as_ptr(), values: values.as_ptr(), tokens: block.tokens });
-        }
         let from = query.visible.saturating_sub(shape.window.unwrap_or(usize::MAX));
-        for part in (0..group).step_by(TILE) {
-            let heads = TILE.min(group - part);
-            let offset = index * width + (head * group + part) * shape.head_dim;
-            let job = Job {
-                shape,
-                value_lines: kv.layout.value_lines(),
-                from,
-                visible: query.visible,
-                q: q[offset..][..heads * shape.head_dim].as_ptr(),
-                out: output.at(offset),
-            };
-            // SAFETY: the job reads `heads` queries and writes as many outputs, all in bounds and no other task's;
-            // the pieces hold the tokens that it sees; the level was detected on this machine.
-            unsafe { job.run(level, heads, &mut scratch) };
-        }
-        SCRATCH.set(scratch);
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.pieces.clear();
+            scratch.pieces.extend(kv.blocks[query.blocks.clone()].iter().map(|block| {
+                let (keys, values) = kv.layout.head(&kv.chunks[block.chunk], kv.layer, head);
+                Piece { keys: keys.as_ptr(), values: values.as_ptr(), tokens: block.tokens }
+            }));
+            for part in (0..group).step_by(TILE) {
+                let heads = TILE.min(group - part);
+                let offset = index * width + (head * group + part) * shape.head_dim;
+                let job = Job {
+                    shape,
+                    value_lines: kv.layout.value_lines(),
+                    from,
+                    visible: query.visible,
+                    is_cold: part == 0 && (index == 0 || queries[index - 1].blocks != query.blocks),
+                    q: q[offset..][..heads * shape.head_dim].as_ptr(),
+                    out: output.at(offset),
+                };
+                // SAFETY: the job reads `heads` queries and writes as many outputs, all in bounds and no other task's;
+                // the pieces hold the tokens that it sees; the level was detected on this machine.
+                unsafe { job.run(level, heads, scratch) };
+            }
+        });
     });
 }
 
@@ -137,6 +148,8 @@ struct Job<'a> {
     /// Positions from here to `visible` are seen.
     from: usize,
     visible: usize,
+    /// Whether nobody has just read the same keys.
+    is_cold: bool,
     /// (heads, head_dim)
     q: *const f32,
     out: *mut f32,
@@ -193,22 +206,24 @@ impl Job<'_> {
         unsafe {
             let (mut index, mut position) = (0, start);
             while index < pieces.len() && position < self.visible {
-                let to = scores.add(position - base);
-                if PIECES > 1 && index + PIECES <= pieces.len() {
-                    let mut offsets = [0; PIECES];
-                    for i in 1..PIECES {
-                        offsets[i] = offsets[i - 1] + pieces[index + i - 1].tokens;
+                // Pieces that are left of PIECES, and where their scores go.
+                let (mut left, mut offsets) = (1, [0; PIECES]);
+                while left < PIECES && index + left < pieces.len() {
+                    let offset = offsets[left - 1] + pieces[index + left - 1].tokens;
+                    if position + offset >= self.visible {
+                        break;
                     }
-                    if position + offsets[PIECES - 1] < self.visible {
-                        self.score::<L, HEADS, PIECES>(&pieces[index..], to, offsets, stride * 16);
-                        position += offsets[PIECES - 1] + pieces[index + PIECES - 1].tokens;
-                        index += PIECES;
-                        continue;
-                    }
+                    offsets[left..].fill(offset);
+                    left += 1;
                 }
-                self.score::<L, HEADS, 1>(&pieces[index..], to, [0], stride * 16);
-                position += pieces[index].tokens;
-                index += 1;
+                let (now, to) = (&pieces[index..], scores.add(position - base));
+                if left == 1 {
+                    self.score::<L, HEADS, 1>(now, left, to, [0], stride * 16);
+                } else {
+                    self.score::<L, HEADS, PIECES>(now, left, to, offsets, stride * 16);
+                }
+                position += offsets[left - 1] + pieces[index + left - 1].tokens;
+                index += left;
             }
         }
         let mut sums = [0.0; HEADS];
@@ -236,12 +251,14 @@ impl Job<'_> {
         }
     }
 
-    /// q·k of some pieces; those of the i-th go to `scores + offsets[i]`, in order, as each overwrites what the one
-    /// before it wrote behind its tokens.
+    /// q·k of the first `count` pieces; those of the i-th go to `scores + offsets[i]`, in order, as each overwrites what
+    /// the one before it wrote behind its tokens. If there are fewer than `PIECES`, the last is computed again: chains
+    /// side by side cost no more than one.
     #[inline(always)]
     unsafe fn score<L: Lanes, const HEADS: usize, const PIECES: usize>(
         &self,
         pieces: &[Piece],
+        count: usize,
         scores: *mut f32,
         offsets: [usize; PIECES],
         stride: usize,
@@ -249,14 +266,25 @@ impl Job<'_> {
         // SAFETY: keys have head_dim lines, q HEADS · head_dim numbers.
         unsafe {
             let mut keys = [pieces[0].keys.cast::<f32>(); PIECES];
-            for (keys, piece) in keys.iter_mut().zip(pieces) {
-                *keys = piece.keys.cast();
+            // Pages end with a head's keys, and the processor looks no further: fetch the next pieces' keys, and the
+            // values, which are as many lines and wanted soon.
+            let mut soon = [keys; 2];
+            for i in 0..PIECES {
+                let piece = i.min(count - 1);
+                keys[i] = pieces[piece].keys.cast();
+                soon[0][i] = pieces[piece].values.cast();
+                soon[1][i] = pieces[(i + count).min(pieces.len() - 1)].keys.cast();
             }
             let mut sums = [[L::splat(0.0); PIECES]; HEADS];
             for i in 0..self.shape.head_dim {
+                if self.is_cold {
+                    for line in soon.as_flattened() {
+                        prefetch(line.wrapping_add(i * 16));
+                    }
+                }
                 let mut key = [L::load(keys[0].add(i * 16)); PIECES];
-                for (key, &keys) in key.iter_mut().zip(&keys).skip(1) {
-                    *key = L::load(keys.add(i * 16));
+                for piece in 1..PIECES {
+                    key[piece] = L::load(keys[piece].add(i * 16));
                 }
                 for (head, sums) in sums.iter_mut().enumerate() {
                     let q = L::splat(*self.q.add(head * self.shape.head_dim + i));
@@ -288,8 +316,12 @@ impl Job<'_> {
                 }
             }
         }
-        for unseen in (base..self.from).chain(self.visible..base + scores.len() * 16) {
+        for unseen in base..self.from {
             scores[(unseen - base) / 16].0[unseen % 16] = f32::NEG_INFINITY;
+        }
+        let before_last = base + (scores.len() - 1) * 16;
+        if let Some(last) = scores.last_mut() {
+            last.0[self.visible - before_last..].fill(f32::NEG_INFINITY);
         }
         let mut top = [f32::NEG_INFINITY; 16];
         for line in scores.iter() {
@@ -349,10 +381,16 @@ impl Job<'_> {
                 let mut buffer = [Line::ZERO; LINES];
                 for (line, average) in buffer.iter_mut().zip(averages) {
                     average.store(line.0.as_mut_ptr());
+                    line.0 = line.0.map(|x| x / sum);
                 }
                 let out = self.out.add(head * self.shape.head_dim + first * 16);
-                for (i, average) in buffer.iter().flat_map(|line| line.0).take(dims).enumerate() {
-                    *out.add(i) = average / sum;
+                for (line, average) in buffer.iter().enumerate() {
+                    let (average, out, left) = (average.0.as_ptr(), out.add(line * 16), dims - line * 16);
+                    if left >= 16 {
+                        out.copy_from_nonoverlapping(average, 16);
+                    } else {
+                        out.copy_from_nonoverlapping(average, left);
+                    }
                 }
             }
         }

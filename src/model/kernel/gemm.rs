@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::lanes::{Lanes, Line};
 use super::level::Level;
-use super::{Output, for_each_task};
+use super::{Output, for_each_task, tiles};
 
 /// Columns (outputs) of a packed panel: two AVX-512 registers.
 const PANEL: usize = 32;
@@ -81,10 +81,7 @@ impl PackedMatrix {
     fn block(&self, panel: usize, block: usize, x: &[f32], rows: usize, y: Output) {
         let columns = PANEL.min(self.out - panel * PANEL);
         let weights = self.lines[panel * self.inp * 2..].as_ptr().cast::<f32>();
-        let end = rows.min((block + 1) * ROW_BLOCK);
-        let mut row = block * ROW_BLOCK;
-        while row < end {
-            let n = TILE.min(end - row);
+        for (row, n) in tiles(block * ROW_BLOCK..rows.min((block + 1) * ROW_BLOCK), TILE) {
             let job = Tile {
                 inp: self.inp,
                 x: x[row * self.inp..].as_ptr(),
@@ -96,7 +93,6 @@ impl PackedMatrix {
             // SAFETY: the tile reads n rows of x, a whole panel, and writes n × columns of y, all in bounds;
             // the level was detected on this machine.
             unsafe { job.run(self.level, n) };
-            row += n;
         }
     }
 }

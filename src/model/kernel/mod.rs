@@ -26,7 +26,7 @@ pub use int8::{Packer, QuantMatrix};
 pub use math::exp;
 pub use norm::{layer_norm, rms_norm};
 pub use rope::rope;
-use tasks::{Output, for_each_task};
+use tasks::{Output, for_each_task, tiles};
 
 /// Values in (-1, 1) from a small multiplicative generator; no structure that could hide an index error.
 #[cfg(test)]

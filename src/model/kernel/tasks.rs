@@ -1,5 +1,7 @@
 //! Splits a kernel's work over threads, each of which writes its own part of one output.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 /// Multiplications below which threads cost more than they bring.
@@ -16,6 +18,13 @@ pub fn for_each_task(count: usize, work: usize, task: impl Fn(usize) + Sync + Se
     let pieces = rayon::current_num_threads() * 4;
     let min = count.div_ceil(pieces).min(count / 2).max(GRAIN / work.max(1)).max(1);
     (0..count).into_par_iter().with_min_len(min).for_each(task);
+}
+
+/// Cuts rows into as few tiles as possible, of at most `largest` rows and all about equal: (first row, rows).
+pub fn tiles(rows: Range<usize>, largest: usize) -> impl Iterator<Item = (usize, usize)> {
+    let count = rows.len().div_ceil(largest);
+    let at = move |tile: usize| rows.start + tile * rows.len() / count;
+    (0..count).map(move |tile| (at(tile), at(tile + 1) - at(tile)))
 }
 
 /// The start of an output that tasks share.

@@ -20,11 +20,11 @@ use quantise::{Activations, GROUP, quantise_row};
 use tile::Tile;
 
 use super::level::Level;
-use super::{Output, for_each_task};
+use super::{Output, for_each_task, tiles};
 
 /// Outputs of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
-/// Rows that one task walks before it moves to the next panel; a multiple of every tile's.
+/// Rows that one task walks before it moves to the next panel; a multiple of every tile.
 const ROW_BLOCK: usize = 96;
 
 /// A weight matrix (out, in) in int8, for `y = x · Wᵀ`; 1.125 bytes a weight.
@@ -112,14 +112,13 @@ impl QuantMatrix {
     /// One panel for one block of rows.
     fn block(&self, panel: usize, block: usize, x: &[Activations], rows: usize, y: Output) {
         let groups = self.inp / GROUP;
-        let end = rows.min((block + 1) * ROW_BLOCK);
-        let mut row = block * ROW_BLOCK;
-        while row < end {
-            let n = self.level.rows().min(end - row);
+        let weights = &self.groups[panel * groups..];
+        for (row, n) in tiles(block * ROW_BLOCK..rows.min((block + 1) * ROW_BLOCK), self.level.rows()) {
             let tile = Tile {
                 groups,
+                quads: std::hint::black_box(GROUP / 4),
                 x: x[row * groups..].as_ptr(),
-                weights: self.groups[panel * groups..].as_ptr(),
+                weights: weights.as_ptr(),
                 y: y.at(row * self.out + panel * PANEL),
                 stride: self.out,
                 columns: PANEL.min(self.out - panel * PANEL),
@@ -127,7 +126,6 @@ impl QuantMatrix {
             // SAFETY: the tile reads n rows of x, a whole panel, and writes n × columns of y, all in bounds;
             // the level was detected on this machine.
             unsafe { tile.run(self.level, n) };
-            row += n;
         }
     }
 }

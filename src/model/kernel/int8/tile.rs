@@ -1,10 +1,11 @@
 //! Multiplies a few rows by a panel of 32 outputs, in the registers of each instruction set.
 //!
 //! One body serves all of them: integers are exact, and the float part is one chain for each output, so the bits agree.
+//! AArch64 takes the portable registers (its dot-product intrinsics are not stable yet), which the compiler vectorises.
 
 use super::PANEL;
 use super::pack::Weights;
-use super::quantise::{Activations, GROUP};
+use super::quantise::Activations;
 
 /// The instruction set that the tiles use, found at run time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,9 @@ impl Level {
 pub struct Tile {
     /// Groups of k.
     pub groups: usize,
+    /// k-quads of a group. Always 8, but the compiler must not know: it would unroll the loop, mix the quads and run out of
+    /// registers, at less than half the speed.
+    pub quads: usize,
     /// Row after row, `groups` each.
     pub x: *const Activations,
     pub weights: *const Weights,
@@ -144,7 +148,7 @@ unsafe fn tile<R: Registers, const ROWS: usize, const PARTS: usize>(t: &Tile) {
                 for (row, ints) in ints.iter_mut().enumerate() {
                     *ints = [R::start((*t.x.add(row * t.groups + group)).offset); PARTS];
                 }
-                for quad in 0..GROUP / 4 {
+                for quad in 0..t.quads {
                     let mut weights = [R::load(biased.add(quad * PANEL * 4)); PARTS];
                     for (part, weights) in weights.iter_mut().enumerate().skip(1) {
                         *weights = R::load(biased.add(quad * PANEL * 4 + part * R::LANES * 4));
