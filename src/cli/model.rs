@@ -12,6 +12,7 @@ use crate::model::OpenOptions;
 use crate::model::catalog::{self, Entry};
 use crate::model::files::{self, Access, ModelFiles, Places, megabytes};
 use crate::model::inspect::{EnginePath, Inspection, Token, inspect};
+use crate::model::support;
 
 /// List, fetch and inspect models
 #[derive(Debug, Args)]
@@ -26,12 +27,20 @@ enum ModelCommand {
     List(ListArgs),
     /// Fetch a model, verify it, and print its files and digest
     Fetch(FetchArgs),
+    /// List the architectures that can be run
+    Architectures(ArchitecturesArgs),
     /// Say what a model is, whether it can be run, and what it needs, without loading it
     Inspect(InspectArgs),
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct ArchitecturesArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -72,6 +81,7 @@ pub fn run(args: ModelArgs) -> Result<()> {
     let places = Places::from_env()?;
     let output = match args.command {
         ModelCommand::List(args) => list(&places, args.format)?,
+        ModelCommand::Architectures(args) => architectures(args.format)?,
         ModelCommand::Fetch(args) => {
             let access = Access::new(args.offline, args.quiet);
             let found = files::resolve_in(&args.name, None, &places, &access)?;
@@ -107,14 +117,31 @@ fn list(places: &Places, format: Format) -> Result<String> {
             entry.summary.clone(),
         ]
     });
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+    Ok(columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
+}
+
+/// Rows with their columns below each other.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_string() + "\n"
     };
-    Ok(rows.iter().map(line).collect())
+    rows.iter().map(line).collect()
+}
+
+fn architectures(format: Format) -> Result<String> {
+    let all = support::architectures();
+    if format == Format::Json {
+        return Ok(serde_json::to_string_pretty(&all)? + "\n");
+    }
+    let header = ["model_type", "GGUF", "runs on", "models"].map(str::to_string);
+    let rows = all.iter().map(|architecture| {
+        let path = if architecture.batch_invariant { "own decoder" } else { "candle's model" };
+        [architecture.model_type, architecture.gguf.unwrap_or("–"), path, architecture.models].map(str::to_string)
+    });
+    Ok(columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
 }
 
 fn entry_json(entry: &Entry, places: &Places) -> Value {

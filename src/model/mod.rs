@@ -16,6 +16,7 @@ pub mod precision;
 pub mod sampling;
 pub mod scripted;
 mod stop;
+pub mod support;
 pub mod tokenizer;
 
 use std::path::PathBuf;
