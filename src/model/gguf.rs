@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufReader;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
-use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::{GgmlDType, QTensor};
 use half::f16;
 
 /// Weights of a block of GGUF's simple quantisations.
@@ -17,14 +18,14 @@ const BLOCK: usize = 32;
 /// An open GGUF file.
 pub struct Gguf {
     content: Content,
-    reader: BufReader<File>,
+    path: PathBuf,
     metadata: Metadata,
 }
 
 /// The key-value part of a GGUF file.
 #[derive(Clone)]
 pub struct Metadata {
-    values: HashMap<String, Value>,
+    values: Arc<HashMap<String, Value>>,
     file: String,
 }
 
@@ -35,7 +36,7 @@ impl Gguf {
         let handle = File::open(path).with_context(|| format!("{file}: cannot be opened"))?;
         let length = handle.metadata()?.len();
         let mut reader = BufReader::new(handle);
-        let content = Content::read(&mut reader).map_err(|error| {
+        let mut content = Content::read(&mut reader).map_err(|error| {
             anyhow::anyhow!("{file}: cannot be read as GGUF ({error}); the file is damaged or of a kind that this version does not know")
         })?;
         for (name, info) in &content.tensor_infos {
@@ -47,8 +48,8 @@ impl Gguf {
                 "{file}: tensor {name} ends at byte {end}, but the file has {length}: it is truncated; fetch it again"
             );
         }
-        let metadata = Metadata { values: content.metadata.clone(), file };
-        Ok(Self { content, reader, metadata })
+        let metadata = Metadata { values: Arc::new(std::mem::take(&mut content.metadata)), file };
+        Ok(Self { content, path: path.to_owned(), metadata })
     }
 
     pub fn metadata(&self) -> &Metadata {
@@ -80,20 +81,28 @@ impl Gguf {
         })
     }
 
+    /// A tensor as it is stored. Each call reads through a handle of its own, so that threads read side by side.
+    fn stored(&self, name: &str) -> Result<QTensor> {
+        let file = &self.metadata.file;
+        let handle = File::open(&self.path).with_context(|| format!("{file}: cannot be opened"))?;
+        let tensor = self.content.tensor(&mut BufReader::new(handle), name, &Device::Cpu);
+        tensor.map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
+    }
+
     /// A tensor's values dequantised to f32, row-major, with its shape.
-    pub fn tensor(&mut self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-        let file = self.metadata.file.clone();
-        let mut read = || -> candle_core::Result<(Vec<f32>, Vec<usize>)> {
-            let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu)?.dequantize(&Device::Cpu)?;
+    pub fn tensor(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
+        let stored = self.stored(name)?;
+        let read = || -> candle_core::Result<(Vec<f32>, Vec<usize>)> {
+            let tensor = stored.dequantize(&Device::Cpu)?;
             let shape = tensor.dims().to_vec();
             Ok((tensor.flatten_all()?.to_vec1()?, shape))
         };
-        read().map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
+        read().map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))
     }
 
     /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored, row-major: the quants, and a scale for every 32. None
     /// for other types, and where blocks reach over the ends of rows.
-    pub fn blocks(&mut self, name: &str) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
+    pub fn blocks(&self, name: &str) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
         let info = self.content.tensor_infos.get(name);
         let Some((dtype, inp)) = info.and_then(|info| Some((info.ggml_dtype, *info.shape.dims().last()?))) else {
             return Ok(None);
@@ -101,11 +110,12 @@ impl Gguf {
         if !matches!(dtype, GgmlDType::Q8_0 | GgmlDType::Q4_0) || inp % BLOCK != 0 {
             return Ok(None);
         }
-        let file = &self.metadata.file;
-        let cannot = |error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}");
-        let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu).map_err(cannot)?;
-        let bytes = tensor.data().map_err(cannot)?;
-        let (mut quants, mut scales) = (Vec::new(), Vec::new());
+        let stored = self.stored(name)?;
+        let bytes = stored
+            .data()
+            .map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))?;
+        let blocks = bytes.len() / dtype.type_size();
+        let (mut quants, mut scales) = (Vec::with_capacity(blocks * BLOCK), Vec::with_capacity(blocks));
         for block in bytes.chunks_exact(dtype.type_size()) {
             let (scale, block) = block.split_at(2);
             scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());

@@ -89,11 +89,11 @@ pub fn inspect(spec: &str, options: &OpenOptions) -> Result<Inspection> {
     let files = files::resolve_in(spec, Some(catalog::Kind::Model), &places, &access)?;
     let (format, architecture, config, interface, tensors) = match &files {
         ModelFiles::Gguf { weights, .. } => {
-            let mut gguf = Gguf::open(weights)?;
+            let gguf = Gguf::open(weights)?;
             let architecture = gguf.metadata().string("general.architecture")?.to_owned();
             let interface = Interface::from_gguf(gguf.metadata(), options);
             let tensors: Vec<(String, u64)> = gguf.tensor_sizes().collect();
-            ("gguf", architecture, gguf_config::from_gguf(&mut gguf), interface, tensors)
+            ("gguf", architecture, gguf_config::from_gguf(&gguf), interface, tensors)
         }
         ModelFiles::Folder { config, weights, .. } => {
             let json = read_json(config)?;

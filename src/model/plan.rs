@@ -159,13 +159,14 @@ impl<'a, B: Backend> Plan<'a, B> {
         }
         self.statistics.decoded_tokens += active.len();
         self.statistics.steps += 1;
-        let hidden = self.decoder.step(&mut self.store, &rows)?;
-        drop(rows);
-        let mut answers = match hidden {
-            Some(hidden) => consume(self.decoder, &hidden, &wanted, consumers)?,
-            None => vec![None; wanted.len()],
-        }
+        let (decoder, store) = (self.decoder, &mut self.store);
+        // As a task of the thread pool: kernels then share its threads without waking this one in between.
+        let mut answers = rayon::scope(|_| match decoder.step(store, &rows)? {
+            Some(hidden) => consume(decoder, &hidden, &wanted, consumers),
+            None => Ok(vec![None; wanted.len()]),
+        })?
         .into_iter();
+        drop(rows);
         let mut answer = || answers.next().expect("one answer for each row");
         for a in active {
             let fed = a.fed;

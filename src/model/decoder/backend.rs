@@ -45,10 +45,10 @@ pub trait Sequences {
 /// Computes on rows: f32 matrices (tokens, width) on the machine's own memory.
 pub trait Backend: Sized + Sync {
     type Rows;
-    type Vector;
+    type Vector: Send + Sync;
     /// A weight matrix (out, in) with its bias.
-    type Matrix;
-    type Store: Sequences;
+    type Matrix: Send + Sync;
+    type Store: Sequences + Send;
     /// cos and sin of a step's positions.
     type Rotation;
 

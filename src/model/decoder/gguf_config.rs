@@ -33,7 +33,7 @@ pub const ARCHITECTURES: &[GgufArchitecture] = &[
 ];
 
 /// Reads the metadata of an open file, and with it the small tensors that hold rotary factors.
-pub fn from_gguf(gguf: &mut Gguf) -> Result<Config> {
+pub fn from_gguf(gguf: &Gguf) -> Result<Config> {
     let metadata = gguf.metadata().clone();
     let file = metadata.file();
     let name = metadata.string("general.architecture")?;
@@ -162,7 +162,7 @@ pub fn from_gguf(gguf: &mut Gguf) -> Result<Config> {
 }
 
 /// The rotary embeddings: one, or two where the file holds factors for long sequences.
-fn rotaries(gguf: &mut Gguf, name: &str, dimensions: usize, theta: f64) -> Result<(Vec<Rotary>, Option<usize>)> {
+fn rotaries(gguf: &Gguf, name: &str, dimensions: usize, theta: f64) -> Result<(Vec<Rotary>, Option<usize>)> {
     let metadata = gguf.metadata().clone();
     let file = metadata.file();
     ensure!(theta > 1.0, "{file}: a rotary base of {theta} is damaged");
@@ -172,7 +172,7 @@ fn rotaries(gguf: &mut Gguf, name: &str, dimensions: usize, theta: f64) -> Resul
         let original = metadata.number(&key("original_context_length"));
         Ok(original.with_context(|| format!("{file}: the original context length is needed"))? as f64)
     };
-    let mut divided = |tensor: &str, attention_factor: f64| -> Result<Rotary> {
+    let divided = |tensor: &str, attention_factor: f64| -> Result<Rotary> {
         let (divisors, _) = gguf.tensor(tensor)?;
         ensure!(
             divisors.len() == dimensions / 2 && divisors.iter().all(|v| v.is_finite() && *v > 0.0),

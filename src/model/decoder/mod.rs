@@ -20,6 +20,7 @@ use anyhow::{Result, ensure};
 use backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
 use config::{Config, NormKind, Placement, QueryKeyNorm};
 use names::Part;
+use rayon::prelude::*;
 use weights::Weights;
 
 use crate::model::precision::Precision;
@@ -71,7 +72,7 @@ struct Loader<'a, B: Backend> {
 }
 
 impl<B: Backend> Loader<'_, B> {
-    fn norm(&mut self, part: Part, layer: usize, length: usize) -> Result<Norm<B::Vector>> {
+    fn norm(&self, part: Part, layer: usize, length: usize) -> Result<Norm<B::Vector>> {
         let kind = self.config.norm;
         let mut weight = self.weights.vector(self.config, part, layer, "weight", length)?;
         if kind == NormKind::RmsOffset {
@@ -89,24 +90,22 @@ impl<B: Backend> Loader<'_, B> {
         })
     }
 
-    fn matrix(&mut self, part: Part, layer: usize, rows: &[usize], inp: usize, biased: bool) -> Result<B::Matrix> {
+    fn matrix(&self, part: Part, layer: usize, rows: &[usize], inp: usize, biased: bool) -> Result<B::Matrix> {
         let blocks = self.precision == Precision::Int8;
         let weights = self.weights.matrix(self.config, part, layer, rows, inp, biased, blocks)?;
         self.backend.matrix(weights, self.precision)
     }
 
-    fn layer(&mut self, index: usize) -> Result<Layer<B>> {
+    fn layer(&self, index: usize) -> Result<Layer<B>> {
         let config = self.config;
         let (hidden, q, kv) = (config.hidden, config.q_width(), config.kv_width());
         let placement = config.placement;
-        let norm = |loader: &mut Self, part: Part, present: bool| {
-            present.then(|| loader.norm(part, index, hidden)).transpose()
-        };
+        let norm = |part: Part, present: bool| present.then(|| self.norm(part, index, hidden)).transpose();
         let branch = matches!(placement, Placement::Sandwich | Placement::PostBranch);
-        let attention_norm = norm(self, Part::AttentionNorm, placement != Placement::PostBranch)?;
-        let post_attention_norm = norm(self, Part::PostAttentionNorm, branch)?;
-        let mlp_norm = norm(self, Part::MlpNorm, placement != Placement::PostBranch)?;
-        let post_mlp_norm = norm(self, Part::PostMlpNorm, branch)?;
+        let attention_norm = norm(Part::AttentionNorm, placement != Placement::PostBranch)?;
+        let post_attention_norm = norm(Part::PostAttentionNorm, branch)?;
+        let mlp_norm = norm(Part::MlpNorm, placement != Placement::PostBranch)?;
+        let post_mlp_norm = norm(Part::PostMlpNorm, branch)?;
         let widths = match config.query_key_norm {
             QueryKeyNorm::None => None,
             QueryKeyNorm::Head => Some((config.head_dim, config.head_dim)),
@@ -134,9 +133,8 @@ impl<B: Backend> Loader<'_, B> {
 impl<B: Backend> Decoder<B> {
     pub fn load(backend: B, config: Config, weights: Weights, precision: Precision) -> Result<Self> {
         let precision = precision.resolve(config.parameters());
-        let mut loader = Loader { backend: &backend, config: &config, weights, precision };
+        let loader = Loader { backend: &backend, config: &config, weights, precision };
         let (hidden, width, vocab) = (config.hidden, config.embedding_width, config.vocab);
-        let layers = (0..config.layers.len()).map(|index| loader.layer(index)).collect::<Result<_>>()?;
         let final_norm = config.final_norm.then(|| loader.norm(Part::FinalNorm, 0, hidden)).transpose()?;
         let positions = match config.learned_positions {
             // A table that is read, never multiplied.
@@ -155,6 +153,10 @@ impl<B: Backend> Decoder<B> {
             true => (None, embedding),
             false => (Some(embedding), loader.matrix(Part::Head, 0, &[vocab], width, false)?),
         };
+        // After the largest tensors, so that what these need in between is gone when most of the weights are there.
+        let layers: Vec<Result<Layer<B>>> =
+            (0..config.layers.len()).into_par_iter().map(|index| loader.layer(index)).collect();
+        let layers = layers.into_iter().collect::<Result<_>>()?;
         loader.weights.finish()?;
         Ok(Self { backend, config, precision, embedding, positions, project_in, project_out, layers, final_norm, head })
     }

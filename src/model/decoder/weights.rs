@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
@@ -20,8 +21,9 @@ pub struct Weights {
     naming: Naming,
     /// Before all names but the head's.
     prefix: &'static str,
-    left: BTreeSet<String>,
-    missing: Vec<String>,
+    /// Nobody has asked for these yet; threads ask side by side.
+    left: Mutex<BTreeSet<String>>,
+    missing: Mutex<BTreeSet<String>>,
     file: String,
     /// GGUF in llama.cpp's order of q and k rows.
     permuted: bool,
@@ -137,18 +139,12 @@ impl Weights {
         let embedding = naming.modules(Part::Embedding, config)[0][0];
         let prefixes = naming.prefixes();
         let prefix = prefixes.iter().find(|prefix| left.contains(&format!("{prefix}{embedding}.weight")));
-        Ok(Self { source, naming, prefix: prefix.unwrap_or(&prefixes[0]), left, missing: Vec::new(), file, permuted })
+        let prefix = prefix.unwrap_or(&prefixes[0]);
+        Ok(Self { source, naming, prefix, left: Mutex::new(left), missing: Mutex::default(), file, permuted })
     }
 
     /// A vector of `length` values, e.g. a norm's weight.
-    pub fn vector(
-        &mut self,
-        config: &Config,
-        part: Part,
-        layer: usize,
-        ending: &str,
-        length: usize,
-    ) -> Result<Vec<f32>> {
+    pub fn vector(&self, config: &Config, part: Part, layer: usize, ending: &str, length: usize) -> Result<Vec<f32>> {
         let module = self.choose(config, part, layer)?.remove(0);
         self.read(&format!("{module}.{ending}"), &[length], RowOrder::Same, false)
     }
@@ -156,7 +152,7 @@ impl Weights {
     /// A matrix (Σ `rows`, `inp`) and its bias where `biased`. `rows` are those of the tensors that it may be stored in; one
     /// tensor may also hold them all. With `blocks`, 8-bit and 4-bit blocks come as they are stored.
     pub fn matrix(
-        &mut self,
+        &self,
         config: &Config,
         part: Part,
         layer: usize,
@@ -208,7 +204,7 @@ impl Weights {
             }
         };
         let full = |list: &&[&str]| list.iter().map(full).collect::<Vec<_>>();
-        let stored = lists.iter().map(full).find(|list| self.left.contains(&format!("{}.weight", list[0])));
+        let stored = lists.iter().map(full).find(|list| lock(&self.left).contains(&format!("{}.weight", list[0])));
         match stored.or_else(|| lists.first().map(full)) {
             Some(modules) => Ok(modules),
             None => bail!("{}: {} has no place for its {part:?}", self.file, config.architecture),
@@ -216,17 +212,17 @@ impl Weights {
     }
 
     /// A stored tensor's blocks, where it has some that the int8 kernels take as they are.
-    fn read_blocks(&mut self, name: &str, shape: [usize; 2], order: RowOrder) -> Result<Option<Stored>> {
-        let Source::Gguf(gguf) = &mut self.source else { return Ok(None) };
+    fn read_blocks(&self, name: &str, shape: [usize; 2], order: RowOrder) -> Result<Option<Stored>> {
+        let Source::Gguf(gguf) = &self.source else { return Ok(None) };
         // A wrong shape is `read`'s to report.
-        if gguf.shape(name).as_deref() != Some(&shape) || !self.left.contains(name) {
+        if gguf.shape(name).as_deref() != Some(&shape) || !lock(&self.left).contains(name) {
             return Ok(None);
         }
         let Some((quants, scales)) = gguf.blocks(name)? else { return Ok(None) };
         if let Some(at) = scales.iter().position(|scale| !scale.is_finite()) {
             bail!("{}: tensor {name} has the scale {} at block {at}; the file is damaged", self.file, scales[at]);
         }
-        self.left.remove(name);
+        lock(&self.left).remove(name);
         Ok(Some(Stored::Blocks {
             quants: in_order(quants, order, shape[0]),
             scales: in_order(scales, order, shape[0]),
@@ -234,12 +230,12 @@ impl Weights {
     }
 
     /// The values of a stored tensor in f32. A missing one is noted and stands in as zeros, so that `finish` can name all.
-    fn read(&mut self, name: &str, shape: &[usize], order: RowOrder, transposed: bool) -> Result<Vec<f32>> {
-        if !self.left.remove(name) {
-            self.missing.push(name.to_owned());
+    fn read(&self, name: &str, shape: &[usize], order: RowOrder, transposed: bool) -> Result<Vec<f32>> {
+        if !lock(&self.left).remove(name) {
+            lock(&self.missing).insert(name.to_owned());
             return Ok(vec![0.0; shape.iter().product()]);
         }
-        let (values, found) = match &mut self.source {
+        let (values, found) = match &self.source {
             Source::Safetensors(tensors) => {
                 let tensor = tensors
                     .load(name, &Device::Cpu)
@@ -273,8 +269,9 @@ impl Weights {
         let list = |names: &[&str]| {
             format!("{}{}", names[..names.len().min(8)].join(", "), if names.len() > 8 { ", …" } else { "" })
         };
-        let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
-        let left: Vec<&str> = self.left.iter().map(String::as_str).collect();
+        let (missing, left) = (lock(&self.missing), lock(&self.left));
+        let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+        let left: Vec<&str> = left.iter().map(String::as_str).collect();
         ensure!(
             missing.is_empty(),
             "{}: {} tensors are missing: {}; the file is incomplete or of another architecture{}",
@@ -296,6 +293,11 @@ impl Weights {
         );
         Ok(())
     }
+}
+
+/// A thread that panicked leaves the sets as they are.
+fn lock(names: &Mutex<BTreeSet<String>>) -> MutexGuard<'_, BTreeSet<String>> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The rows of a tensor in the decoder's order.

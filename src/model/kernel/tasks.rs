@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 /// Multiplications below which threads cost more than they bring.
-const SERIAL_BELOW: usize = 1 << 18;
+const SERIAL_BELOW: usize = 1 << 17;
 /// Multiplications that a thread takes at least, so that handing out costs little.
 const GRAIN: usize = 1 << 16;
 

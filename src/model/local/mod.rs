@@ -46,8 +46,8 @@ impl LocalModel {
     pub fn load(files: &ModelFiles, device: &Device, options: &OpenOptions) -> Result<Self> {
         let (interface, engine) = match files {
             ModelFiles::Gguf { weights, .. } => {
-                let mut gguf = Gguf::open(weights)?;
-                let config = gguf_config::from_gguf(&mut gguf)?;
+                let gguf = Gguf::open(weights)?;
+                let config = gguf_config::from_gguf(&gguf)?;
                 let interface = Interface::from_gguf(gguf.metadata(), options)?;
                 check_vocabulary(files, &interface.tokenizer, &config)?;
                 let weights = Weights::gguf(gguf, &config)?;

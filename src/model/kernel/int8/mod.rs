@@ -92,7 +92,8 @@ impl QuantMatrix {
         self.quantise(x, rows, &mut quantised);
         let (panels, blocks) = (self.out.div_ceil(PANEL), rows.div_ceil(ROW_BLOCK));
         let output = Output::new(y);
-        let work = rows.min(ROW_BLOCK) * self.inp * PANEL / 4;
+        // A quarter of an f32 multiplication each, but a few rows wait for the weights to come from memory.
+        let work = rows.clamp(4, ROW_BLOCK) * self.inp * PANEL / 4;
         for_each_task(panels * blocks, work, |task| self.block(task / blocks, task % blocks, &quantised, rows, output));
         ROWS.set(quantised);
     }
