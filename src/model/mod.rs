@@ -4,6 +4,7 @@ pub mod catalog;
 pub mod chat;
 pub mod decoder;
 pub mod device;
+pub mod fallback;
 pub mod files;
 pub mod gguf;
 #[allow(unsafe_code)]
