@@ -172,8 +172,6 @@ pub const FAMILIES: &[Family] = &[
             Ok(Box::new(move |tokens, position| model.forward(tokens, position)))
         },
     },
-    // A build for CUDA puts a kernel of the GPU in this model, whatever device it runs on.
-    #[cfg(not(feature = "cuda"))]
     Family {
         model_type: "qwen3_moe",
         models: "Qwen3 MoE",
