@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Llama, LlamaConfig};
 use tiltmeter::model::decoder::Row;
+use tiltmeter::model::decoder::backend::Sequences;
 use tiltmeter::model::{OpenOptions, open};
 
 #[test]
@@ -19,14 +20,14 @@ fn every_prompt_length_gives_the_logits_of_candle_transformers() {
     let reference = Llama::load(VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu), &config).unwrap();
     let options = OpenOptions { offline: true, quiet: true, ..OpenOptions::default() };
     let model = open(folder.to_str().unwrap(), &options).unwrap();
-    let decoder = model.decoder();
+    let decoder = model.decoder().unwrap();
     let tokens: Vec<u32> = (0..40).map(|i| (i * 37 + 11) % 500).collect();
     for length in 1..=tokens.len() {
         let mut kv = decoder.new_store();
         let seq = kv.root();
-        let row = Row { seq, tokens: &tokens[..length], want_from: length - 1 };
+        let row = Row { seq, tokens: &tokens[..length], want_from: length - 1, long: false };
         let hidden = decoder.step(&mut kv, &[row]).unwrap().unwrap();
-        let ours = decoder.logits(&hidden, <[f32]>::to_vec).unwrap();
+        let ours = decoder.logits(&hidden, 0, 1, <[f32]>::to_vec).unwrap();
         let mut cache = Cache::new(false, DType::F32, &config, &Device::Cpu).unwrap();
         let input = Tensor::new(&tokens[..length], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
         let theirs = reference.forward(&input, 0, &mut cache).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();

@@ -8,7 +8,9 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 use tiltmeter::model::fallback::FallbackModel;
-use tiltmeter::model::plan::{Consumer, Job};
+use tiltmeter::model::plan::{Consumer, Job, Limits};
+use tiltmeter::model::precision::Precision;
+use tiltmeter::model::{GenerateRequest, LanguageModel, OpenOptions, Prompt, Sampling, open};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/checkpoints/fallback").join(name)
@@ -30,6 +32,14 @@ fn ids(value: &Value) -> Vec<u32> {
 
 fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+fn job(tokens: Vec<u32>, want_from: usize) -> Job {
+    Job { want_from, length: tokens.len(), max_length: tokens.len() + 24, tokens }
+}
+
+fn limits(batch_tokens: usize) -> Limits {
+    Limits { batch_tokens, kv_bytes: usize::MAX }
 }
 
 /// Keeps every row of logits and answers greedily, `new` times.
@@ -69,7 +79,7 @@ fn run(model: &FallbackModel, jobs: &[Job], new: usize, batch_tokens: usize) -> 
     let mut consumers: Vec<Greedy> = jobs.iter().map(|job| Greedy::new(job, new)).collect();
     let mut ended = vec![false; jobs.len()];
     model
-        .run(jobs, &mut consumers, batch_tokens, &mut |job, _| {
+        .run(jobs, &mut consumers, limits(batch_tokens), &mut |job, _| {
             assert!(!std::mem::replace(&mut ended[job], true), "a job ends once");
             Ok(())
         })
@@ -89,11 +99,8 @@ fn gap(name: &str) -> f64 {
         let mut jobs = Vec::new();
         for case in generations.iter().chain(generations) {
             let tokens = ids(&case["prompt_ids"]);
-            jobs.push(Job { want_from: tokens.len() - 1, tokens: tokens.clone() });
-            jobs.push(Job {
-                want_from: tokens.len() - 1,
-                tokens: tokens.iter().map(|id| (id * 7 + 5) % 288).collect(),
-            });
+            jobs.push(job(tokens.clone(), tokens.len() - 1));
+            jobs.push(job(tokens.iter().map(|id| (id * 7 + 5) % 288).collect(), tokens.len() - 1));
         }
         let answers = run(&model, &jobs, 24, batch_tokens);
         for (case, answer) in generations.iter().chain(generations).zip(answers.iter().step_by(2)) {
@@ -107,8 +114,8 @@ fn gap(name: &str) -> f64 {
     for case in expected["log_likelihood"].as_array().unwrap() {
         let joint = ids(&case["joint_ids"]);
         let context = case["context_tokens"].as_u64().unwrap() as usize;
-        let job = Job { want_from: context - 1, tokens: joint[..joint.len() - 1].to_vec() };
-        let read = run(&model, &[job], 0, 384).remove(0);
+        let asked = job(joint[..joint.len() - 1].to_vec(), context - 1);
+        let read = run(&model, &[asked], 0, 384).remove(0);
         let wanted = numbers(&case["token_log_probs"]);
         assert_eq!(read.logits.len(), wanted.len());
         for ((position, logits), want) in read.logits.iter().zip(wanted) {
@@ -116,7 +123,7 @@ fn gap(name: &str) -> f64 {
         }
     }
     let tokens = ids(&expected["logits"]["prompt_ids"]);
-    let read = run(&model, &[Job { want_from: tokens.len() - 1, tokens }], 1, 384).remove(0);
+    let read = run(&model, &[job(tokens.clone(), tokens.len() - 1)], 1, 384).remove(0);
     for (got, want) in read.logits[0].1.iter().zip(numbers(&expected["logits"]["first"])) {
         compare(f64::from(*got), want);
     }
@@ -124,9 +131,8 @@ fn gap(name: &str) -> f64 {
     let positions = &expected["positions"];
     let tokens = ids(&positions["prompt_ids"]);
     let (largest, sums) = (numbers(&positions["max"]), numbers(&positions["logsumexp"]));
-    let mut jobs: Vec<Job> =
-        (0..tokens.len()).map(|last| Job { tokens: tokens[..=last].to_vec(), want_from: last }).collect();
-    jobs.push(Job { tokens: tokens.clone(), want_from: 0 });
+    let mut jobs: Vec<Job> = (0..tokens.len()).map(|last| job(tokens[..=last].to_vec(), last)).collect();
+    jobs.push(job(tokens.clone(), 0));
     for (position, logits) in run(&model, &jobs, 1, 384).iter().flat_map(|read| &read.logits) {
         compare(f64::from(logits[argmax(logits) as usize]), largest[*position]);
         compare(logsumexp(logits), sums[*position]);
@@ -185,8 +191,42 @@ fn logits_that_are_not_numbers_end_the_run() {
     let weights = changed.path().join("model.safetensors");
     candle_core::safetensors::save(&tensors, &weights).unwrap();
     let model = FallbackModel::load(&read(&original.join("config.json")), "config.json", &[weights]).unwrap();
-    let jobs = [Job { tokens: vec![5, 6], want_from: 1 }];
+    let jobs = [job(vec![5, 6], 1)];
     let mut consumers = [Greedy::new(&jobs[0], 1)];
-    let error = model.run(&jobs, &mut consumers, 384, &mut |_, _| Ok(())).unwrap_err().to_string();
+    let error = model.run(&jobs, &mut consumers, limits(384), &mut |_, _| Ok(())).unwrap_err().to_string();
     assert!(error.contains("are not numbers"), "{error}");
+}
+
+#[test]
+fn a_whole_model_answers_with_the_texts_of_transformers() {
+    let options = OpenOptions { offline: true, quiet: true, ..OpenOptions::default() };
+    let model = open(folder("gemma").to_str().unwrap(), &options).unwrap();
+    let expected = read(&folder("gemma").join("expected.json"));
+    let cases = expected["generate"].as_array().unwrap();
+    let requests: Vec<GenerateRequest> = cases
+        .iter()
+        .map(|case| GenerateRequest {
+            label: "test".into(),
+            prompt: Prompt::Text(case["prompt"].as_str().unwrap().into()),
+            sampling: Sampling {
+                temperature: 0.0,
+                top_p: 1.0,
+                max_new_tokens: 24,
+                stop: Vec::new(),
+                ignore_eos: false,
+            },
+            seed: [0; 32],
+        })
+        .collect();
+    let mut answered = 0;
+    model
+        .generate(&requests, &mut |index, answer| {
+            answered += 1;
+            assert_eq!(answer.text, cases[index]["text"].as_str().unwrap());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!((answered, model.card().architecture.as_str()), (2, "gemma"));
+    let int8 = open(folder("gemma").to_str().unwrap(), &OpenOptions { precision: Precision::Int8, ..options });
+    assert!(int8.err().unwrap().to_string().contains("runs in f32 only"));
 }

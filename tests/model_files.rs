@@ -38,6 +38,7 @@ fn places(folder: &Path) -> Places {
         token: None,
         python: vec![folder.join("no-python").into_os_string()],
         patience: Duration::from_secs(8),
+        hash: true,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
+pub mod ask;
+pub mod engine;
 pub mod expand;
 pub mod head;
 pub mod model;
@@ -11,6 +13,7 @@ pub mod run;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// Measures how a language model's output tilts when only the demographic in the prompt changes.
@@ -25,6 +28,8 @@ struct Cli {
 enum Command {
     #[command(after_help = run::EXAMPLES)]
     Run(run::Args),
+    #[command(after_help = ask::EXAMPLES)]
+    Ask(ask::Args),
     #[command(after_help = EXPAND_EXAMPLES)]
     Expand(expand::Args),
     #[command(after_help = report::EXAMPLES)]
@@ -51,23 +56,30 @@ Examples:
 const MODEL_EXAMPLES: &str = "\
 Examples:
   tiltmeter model list
-  tiltmeter model fetch smollm2-135m-instruct";
+  tiltmeter model fetch smollm2-135m-instruct
+  tiltmeter model inspect ./model.gguf";
 
 const HEAD_EXAMPLES: &str = "\
 Examples:
   tiltmeter head train --task sentiment --data ./data --out sentiment.json";
 
+/// The exit code of a command whose results are complete.
+fn done(outcome: Result<()>) -> Result<ExitCode> {
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
 /// Runs the command line; errors are printed once, here, and end with exit code 2.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(args) => run::run(&args),
-        Command::Expand(args) => expand::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Model(args) => model::run(args),
-        Command::Head(args) => head::run(args),
+        Command::Run(args) => done(run::run(&args)),
+        Command::Ask(args) => ask::run(&args),
+        Command::Expand(args) => done(expand::run(&args)),
+        Command::Report(args) => done(report::run(&args)),
+        Command::Model(args) => done(model::run(args)),
+        Command::Head(args) => done(head::run(args)),
     };
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Where stderr is closed, the exit code still tells.
             let _ = writeln!(std::io::stderr(), "error: {error:#}");

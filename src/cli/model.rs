@@ -1,16 +1,20 @@
-//! `tiltmeter model`: lists the catalog, and fetches a model ahead of a run.
+//! `tiltmeter model`: lists the catalog, fetches a model ahead of a run, and says what a model is.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::output::Format;
+use crate::model::OpenOptions;
 use crate::model::catalog::{self, Entry};
 use crate::model::files::{self, Access, ModelFiles, Places, megabytes};
+use crate::model::inspect::{EnginePath, Inspection, Token, inspect};
+use crate::model::support;
 
-/// List and fetch models
+/// List, fetch and inspect models
 #[derive(Debug, Args)]
 pub struct ModelArgs {
     #[command(subcommand)]
@@ -23,10 +27,20 @@ enum ModelCommand {
     List(ListArgs),
     /// Fetch a model, verify it, and print its files and digest
     Fetch(FetchArgs),
+    /// List the architectures that can be run
+    Architectures(ArchitecturesArgs),
+    /// Say what a model is, whether it can be run, and what it needs, without loading it
+    Inspect(InspectArgs),
 }
 
 #[derive(Debug, Args)]
 struct ListArgs {
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Debug, Args)]
+struct ArchitecturesArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -45,15 +59,42 @@ struct FetchArgs {
     quiet: bool,
 }
 
+#[derive(Debug, Args)]
+struct InspectArgs {
+    /// A name from `tiltmeter model list`, a hub id (org/name[@revision][:file.gguf]), a folder or a .gguf file
+    name: String,
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// A tokenizer.json in place of the model's own
+    #[arg(long, value_name = "FILE")]
+    tokenizer: Option<PathBuf>,
+    /// Only look into the caches
+    #[arg(long)]
+    offline: bool,
+    /// Show no progress
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// Runs the subcommand; prints on stdout.
 pub fn run(args: ModelArgs) -> Result<()> {
     let places = Places::from_env()?;
     let output = match args.command {
         ModelCommand::List(args) => list(&places, args.format)?,
+        ModelCommand::Architectures(args) => architectures(args.format)?,
         ModelCommand::Fetch(args) => {
             let access = Access::new(args.offline, args.quiet);
             let found = files::resolve_in(&args.name, None, &places, &access)?;
             fetched(&found, args.format)?
+        }
+        ModelCommand::Inspect(args) => {
+            let options = OpenOptions {
+                tokenizer: args.tokenizer,
+                offline: args.offline,
+                quiet: args.quiet,
+                ..OpenOptions::default()
+            };
+            inspected(&inspect(&args.name, &options)?, args.format)?
         }
     };
     io::stdout().write_all(output.as_bytes()).context("cannot write to stdout")
@@ -76,14 +117,31 @@ fn list(places: &Places, format: Format) -> Result<String> {
             entry.summary.clone(),
         ]
     });
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(rows).collect();
+    Ok(columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
+}
+
+/// Rows with their columns below each other.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
+    let widths: [usize; N] = std::array::from_fn(width);
+    let line = |row: &[String; N]| {
         let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
         cells.join("  ").trim_end().to_string() + "\n"
     };
-    Ok(rows.iter().map(line).collect())
+    rows.iter().map(line).collect()
+}
+
+fn architectures(format: Format) -> Result<String> {
+    let all = support::architectures();
+    if format == Format::Json {
+        return Ok(serde_json::to_string_pretty(&all)? + "\n");
+    }
+    let header = ["model_type", "GGUF", "runs on", "models"].map(str::to_string);
+    let rows = all.iter().map(|architecture| {
+        let path = if architecture.batch_invariant { "own decoder" } else { "candle's model" };
+        [architecture.model_type, architecture.gguf.unwrap_or("–"), path, architecture.models].map(str::to_string)
+    });
+    Ok(columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
 }
 
 fn entry_json(entry: &Entry, places: &Places) -> Value {
@@ -115,6 +173,61 @@ fn fetched(found: &ModelFiles, format: Format) -> Result<String> {
     }
     let commit = found.commit().map_or(String::new(), |commit| format!("commit  {commit}\n"));
     Ok(format!("label   {}\nsha256  {}\n{commit}{}\n", found.label(), found.digest(), paths.join("\n")))
+}
+
+fn inspected(model: &Inspection, format: Format) -> Result<String> {
+    if format == Format::Json {
+        return Ok(serde_json::to_string_pretty(model)? + "\n");
+    }
+    let mut lines: Vec<(&str, String)> = vec![("label", model.label.clone())];
+    let way = match model.path {
+        EnginePath::Own => "own decoder",
+        EnginePath::Refused => "refused: it cannot be run",
+    };
+    lines.push(("path", way.into()));
+    lines.extend(model.reasons.iter().map(|reason| ("reason", reason.clone())));
+    lines.push(("architecture", model.architecture.clone()));
+    lines.push(("parameters", millions(model.parameters)));
+    lines.push(("files", format!("{}, {}", model.format, megabytes(model.bytes))));
+    lines.extend(model.commit.iter().map(|commit| ("commit", commit.clone())));
+    let dtypes = model.dtypes.iter().map(|(dtype, count)| format!("{dtype} ({})", millions(*count)));
+    lines.push(("stored as", dtypes.collect::<Vec<_>>().join(", ")));
+    lines.extend(model.context_length.map(|tokens| ("context", format!("{tokens} tokens"))));
+    if let Some(card) = &model.tokenizer {
+        let around = match card.around.as_slice() {
+            [] => "nothing added to a prompt".into(),
+            around => format!("{} added to a prompt", around.join(" ")),
+        };
+        lines.push(("tokenizer", format!("{}, {} tokens, {around}", card.kind, card.tokens)));
+        lines.push(("ends with", tokens(&card.ends)));
+        if !card.chat_ends.is_empty() {
+            lines.push(("chats also", tokens(&card.chat_ends)));
+        }
+        lines.push(("chat template", card.chat_template.clone().unwrap_or_else(|| "none".into())));
+    }
+    if let Some(memory) = &model.memory {
+        let (f32, int8) = (megabytes(memory.weights_f32), megabytes(memory.weights_int8));
+        lines.push(("memory", format!("weights {f32} in f32, {int8} in int8 (auto takes {})", memory.auto)));
+        let per_token = memory.kv_per_token;
+        lines
+            .push(("", format!("keys and values {per_token} bytes a token, {} for 1000", megabytes(1000 * per_token))));
+    }
+    Ok(lines.iter().map(|(name, value)| format!("{name:13}  {value}\n")).collect())
+}
+
+fn tokens(tokens: &[Token]) -> String {
+    if tokens.is_empty() {
+        return "nothing: every answer has its full length".into();
+    }
+    tokens.iter().map(|token| format!("{} ({})", token.text, token.id)).collect::<Vec<_>>().join(", ")
+}
+
+fn millions(count: u64) -> String {
+    match count {
+        0..1_000_000 => count.to_string(),
+        1_000_000..1_000_000_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.2} B", count as f64 / 1e9),
+    }
 }
 
 #[cfg(test)]

@@ -10,14 +10,13 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use self::job::Job;
 use self::source::Source;
+use super::engine::EngineArgs;
 use super::output::{self, Format};
-use crate::model::device::DeviceChoice;
 use crate::model::files::{self, Access};
-use crate::model::precision::Precision;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer};
 use crate::suite::expand::expand;
@@ -63,49 +62,8 @@ pub struct Args {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// Where to compute
-    #[arg(long, value_enum, default_value_t = DeviceArg::Auto)]
-    device: DeviceArg,
-
-    /// Arithmetic of the weights: f32, int8, or auto (f32 up to 1 billion parameters)
-    #[arg(long, value_name = "auto|f32|int8", default_value = "auto")]
-    precision: Precision,
-
-    /// Threads to compute with; all cores when left out. Changes no result
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    threads: Option<u16>,
-
-    /// Tokens to compute at once, at most; more needs more memory. Changes no result
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    batch_tokens: Option<u32>,
-
-    /// Use only files that are here already
-    #[arg(long)]
-    offline: bool,
-
-    /// Show no progress
-    #[arg(long)]
-    quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum DeviceArg {
-    /// CUDA or Metal where this build and machine have it, else the CPU
-    Auto,
-    Cpu,
-    Cuda,
-    Metal,
-}
-
-impl DeviceArg {
-    fn choice(self) -> DeviceChoice {
-        match self {
-            DeviceArg::Auto => DeviceChoice::Auto,
-            DeviceArg::Cpu => DeviceChoice::Cpu,
-            DeviceArg::Cuda => DeviceChoice::Cuda,
-            DeviceArg::Metal => DeviceChoice::Metal,
-        }
-    }
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 pub const EXAMPLES: &str = "\
@@ -127,9 +85,7 @@ fn label(text: &str) -> Result<String, String> {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("--threads")?;
-    }
+    args.engine.start_threads()?;
     let suites = args.suites.iter().map(|name| load(name, args.limit)).collect::<Result<Vec<_>>>()?;
     let scorers = build_scorers(&suites, args)?;
     let source = Source::open(args)?;
@@ -171,7 +127,7 @@ fn load(name: &str, limit: Option<u32>) -> Result<(Suite, Vec<Case>)> {
 fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
     let needs_encoder = suites.iter().any(|(suite, _)| scorer::needs_encoder(&suite.scorers));
     let encoder = if needs_encoder {
-        let files = files::resolve_encoder(ENCODER, &Access::new(args.offline, args.quiet))?;
+        let files = files::resolve_encoder(ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
         Some(Arc::new(TextEncoder::from_files(&files)?))
     } else {
         None

@@ -7,7 +7,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::{Content, Value};
+use half::f16;
+
+/// Weights of a block of GGUF's simple quantisations.
+const BLOCK: usize = 32;
 
 /// An open GGUF file.
 pub struct Gguf {
@@ -63,6 +68,18 @@ impl Gguf {
         self.content.tensor_infos.get(tensor).map(|info| info.shape.dims().to_vec())
     }
 
+    /// (type as llama.cpp writes it, number of elements) of each tensor.
+    pub fn tensor_sizes(&self) -> impl Iterator<Item = (String, u64)> {
+        self.content.tensor_infos.values().map(|info| {
+            let dtype = format!("{:?}", info.ggml_dtype);
+            let name = match dtype.split_at(2) {
+                (bits, "K") => format!("{bits}_K"),
+                _ => dtype,
+            };
+            (name, info.shape.elem_count() as u64)
+        })
+    }
+
     /// A tensor's values dequantised to f32, row-major, with its shape.
     pub fn tensor(&mut self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
         let file = self.metadata.file.clone();
@@ -72,6 +89,36 @@ impl Gguf {
             Ok((tensor.flatten_all()?.to_vec1()?, shape))
         };
         read().map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
+    }
+
+    /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored, row-major: the quants, and a scale for every 32. None
+    /// for other types, and where blocks reach over the ends of rows.
+    pub fn blocks(&mut self, name: &str) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
+        let info = self.content.tensor_infos.get(name);
+        let Some((dtype, inp)) = info.and_then(|info| Some((info.ggml_dtype, *info.shape.dims().last()?))) else {
+            return Ok(None);
+        };
+        if !matches!(dtype, GgmlDType::Q8_0 | GgmlDType::Q4_0) || inp % BLOCK != 0 {
+            return Ok(None);
+        }
+        let file = &self.metadata.file;
+        let cannot = |error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}");
+        let tensor = self.content.tensor(&mut self.reader, name, &Device::Cpu).map_err(cannot)?;
+        let bytes = tensor.data().map_err(cannot)?;
+        let (mut quants, mut scales) = (Vec::new(), Vec::new());
+        for block in bytes.chunks_exact(dtype.type_size()) {
+            let (scale, block) = block.split_at(2);
+            scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());
+            match dtype {
+                GgmlDType::Q8_0 => quants.extend(block.iter().map(|&byte| byte as i8)),
+                // The lower halves of the bytes are the first 16 weights, the upper halves the others.
+                _ => {
+                    quants.extend(block.iter().map(|&byte| (byte & 15) as i8 - 8));
+                    quants.extend(block.iter().map(|&byte| (byte >> 4) as i8 - 8));
+                }
+            }
+        }
+        Ok(Some((quants, scales)))
     }
 }
 
@@ -118,6 +165,16 @@ impl Metadata {
             .collect()
     }
 
+    pub fn reals(&self, key: &str) -> Result<Vec<f64>> {
+        let Value::Array(values) = self.expect(key)? else {
+            anyhow::bail!("{}: metadata \"{key}\" is not a list", self.file)
+        };
+        values
+            .iter()
+            .map(|value| real(value).with_context(|| format!("{}: metadata \"{key}\" holds a {value:?}", self.file)))
+            .collect()
+    }
+
     pub fn number(&self, key: &str) -> Result<usize> {
         let value = self.expect(key)?;
         integer(value)
@@ -126,11 +183,7 @@ impl Metadata {
     }
 
     pub fn real(&self, key: &str) -> Result<f64> {
-        match self.expect(key)? {
-            Value::F32(value) => Ok(f64::from(*value)),
-            Value::F64(value) => Ok(*value),
-            _ => anyhow::bail!("{}: metadata \"{key}\" is not a real number", self.file),
-        }
+        real(self.expect(key)?).with_context(|| format!("{}: metadata \"{key}\" is not a real number", self.file))
     }
 
     pub fn flag(&self, key: &str) -> Option<bool> {
@@ -138,6 +191,14 @@ impl Metadata {
             Some(Value::Bool(value)) => Some(*value),
             _ => None,
         }
+    }
+}
+
+fn real(value: &Value) -> Option<f64> {
+    match *value {
+        Value::F32(value) => Some(value.into()),
+        Value::F64(value) => Some(value),
+        _ => None,
     }
 }
 

@@ -4,9 +4,11 @@ pub mod catalog;
 pub mod chat;
 pub mod decoder;
 pub mod device;
+pub mod engine;
 pub mod fallback;
 pub mod files;
 pub mod gguf;
+pub mod inspect;
 #[allow(unsafe_code)]
 pub mod kernel;
 pub mod local;
@@ -14,9 +16,13 @@ pub mod plan;
 pub mod precision;
 pub mod sampling;
 pub mod scripted;
+mod stop;
+pub mod support;
 pub mod tokenizer;
 
-use anyhow::Result;
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
 
 /// One turn of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +48,24 @@ pub struct Sampling {
     pub max_new_tokens: usize,
     /// The answer ends before the first of these.
     pub stop: Vec<String>,
+    /// Ending tokens are tokens like others: every answer has `max_new_tokens`, unless a stop string ends it. For
+    /// measuring speed.
+    pub ignore_eos: bool,
+}
+
+impl Sampling {
+    /// Errs on a setting that means nothing, and says what it may be.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.temperature.is_finite() && self.temperature >= 0.0,
+            "temperature is {}; give a number from 0 (always the likeliest token) upwards",
+            self.temperature
+        );
+        ensure!(self.top_p > 0.0 && self.top_p <= 1.0, "top_p is {}; give a number above 0, up to 1", self.top_p);
+        ensure!(self.max_new_tokens > 0, "max_new_tokens is 0; ask for at least 1");
+        ensure!(!self.stop.iter().any(String::is_empty), "a stop string is empty; leave it out");
+        Ok(())
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -137,13 +161,19 @@ pub trait LanguageModel {
     ) -> Result<()>;
 }
 
-/// How a model is opened; none of it changes an answer, but for the arithmetic of device and precision.
+/// How a model is opened. Device, precision, tokenizer and date may change an answer; the others do not.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
     pub device: device::DeviceChoice,
     pub precision: precision::Precision,
+    /// A tokenizer.json in place of the model's own tokenizer.
+    pub tokenizer: Option<PathBuf>,
+    /// What chat templates that print a date print.
+    pub template_date: chat::TemplateDate,
     /// Tokens that a step computes at most; [`plan::BATCH_TOKENS`] when none.
     pub batch_tokens: Option<usize>,
+    /// Bytes that weights, keys and values may take.
+    pub max_memory: Option<u64>,
     pub offline: bool,
     pub quiet: bool,
 }

@@ -197,7 +197,13 @@ mod tests {
         GenerateRequest {
             label: "x".into(),
             prompt: Prompt::Text(prompt.into()),
-            sampling: Sampling { temperature: 1.0, top_p: 1.0, max_new_tokens, stop: vec!["END".into()] },
+            sampling: Sampling {
+                temperature: 1.0,
+                top_p: 1.0,
+                max_new_tokens,
+                stop: vec!["END".into()],
+                ignore_eos: false,
+            },
             seed: [0; 32],
         }
     }

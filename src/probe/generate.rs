@@ -61,6 +61,7 @@ pub fn questions(suite: &Suite, cases: &[Case], card: &ModelCard, run_seed: u64)
                     top_p: spec.top_p,
                     max_new_tokens: spec.max_new_tokens,
                     stop: spec.stop.clone(),
+                    ignore_eos: false,
                 },
                 seed: seed(run_seed, &case.set, sample),
             };

@@ -5,13 +5,21 @@ use crate::workdir::{RUN, SCRIPT, SUITE, Workdir, run};
 #[test]
 fn every_command_explains_itself() {
     let workdir = Workdir::new();
-    for command in
-        [&["run"][..], &["expand"], &["report"], &["model"], &["model", "fetch"], &["head"], &["head", "train"]]
-    {
+    for command in [
+        &["run"][..],
+        &["expand"],
+        &["report"],
+        &["model"],
+        &["model", "fetch"],
+        &["model", "inspect"],
+        &["ask"],
+        &["head"],
+        &["head", "train"],
+    ] {
         let help = workdir.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Usage: tiltmeter"), "{help}");
     }
-    for command in ["run", "expand", "report", "model", "head"] {
+    for command in ["run", "ask", "expand", "report", "model", "head"] {
         let help = workdir.ok(&[command, "--help"]);
         assert!(help.contains("Examples:\n  tiltmeter"), "{help}");
     }

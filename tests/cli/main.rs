@@ -1,5 +1,6 @@
 //! Runs the whole program on the scripted model: no network, no accelerator, no model files.
 
+mod ask;
 mod errors;
 mod layering;
 mod readme;

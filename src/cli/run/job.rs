@@ -9,7 +9,6 @@ use super::source::{Source, check_given};
 use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
-use crate::model::chat::TEMPLATE_DATE;
 use crate::probe::generate::{self, Question};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
@@ -61,18 +60,18 @@ impl Job {
     pub fn finish(&self, source: &Source, args: &Args) -> Result<Run> {
         let path = self.folder.path().display();
         if self.is_finished {
-            say(args.quiet, &format!("{path} is finished: its stored table (--fresh starts over)"));
+            say(args.engine.quiet, &format!("{path} is finished: its stored table (--fresh starts over)"));
             return report::read(self.folder.path());
         }
         if args.fresh
             && let Some(aside) = self.folder.move_aside()?
         {
-            say(args.quiet, &format!("moved the earlier run to {}", aside.display()));
+            say(args.engine.quiet, &format!("moved the earlier run to {}", aside.display()));
         }
         let mut journal = self.folder.begin(&self.manifest)?;
         let mut answers = journal.answers()?;
         if !answers.is_empty() {
-            say(args.quiet, &format!("continuing {path}: {} answers are there already", answers.len()));
+            say(args.engine.quiet, &format!("continuing {path}: {} answers are there already", answers.len()));
         }
         match source {
             Source::Given { rows, .. } => {
@@ -80,7 +79,7 @@ impl Job {
             }
             Source::Model(model) => {
                 let done = self.questions.iter().filter(|question| generate::is_answered(question, &answers)).count();
-                let mut progress = Progress::new(args.quiet, "answers", done, self.questions.len());
+                let mut progress = Progress::new(args.engine.quiet, "answers", done, self.questions.len());
                 generate::ask(&self.questions, &answers, model.as_ref(), &mut |rows| {
                     journal.commit(&rows)?;
                     progress.add(1);
@@ -91,7 +90,7 @@ impl Job {
             }
         }
         let answers: Vec<ResponseRow> = answers.into_values().collect();
-        say(args.quiet, &format!("scoring {} answers: {}", answers.len(), self.suite.scorers.join(", ")));
+        say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), self.suite.scorers.join(", ")));
         let scores = self.score(&answers)?;
         let folder = &self.folder;
         folder.write("cases.csv", &rows::write_cases(&self.cases.iter().map(case_row).collect::<Vec<_>>()))?;
@@ -103,7 +102,7 @@ impl Job {
         folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
         folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
         folder.finish(&FILES, &self.manifest, journal)?;
-        say(args.quiet, &format!("wrote {path}: {}, manifest.yaml\n", FILES.join(", ")));
+        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", FILES.join(", ")));
         Ok(run)
     }
 
@@ -222,7 +221,10 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
             dtype: card.dtype.clone(),
             device: card.device.clone(),
         },
-        template_date: probes.iter().any(|probe| probe.asked_as == "chat").then(|| TEMPLATE_DATE.to_owned()),
+        template_date: probes
+            .iter()
+            .any(|probe| probe.asked_as == "chat")
+            .then(|| args.engine.template_date.to_string()),
         seed: args.seed,
         limit: args.limit.map(|limit| limit as usize),
         label: args.label.clone(),

@@ -26,16 +26,7 @@ impl Source {
         if let Some(path) = args.model.strip_prefix(scripted::PREFIX) {
             return Ok(Self::Model(Box::new(ScriptedModel::read(Path::new(path))?)));
         }
-        let device = args.device.choice();
-        let batch_tokens = args.batch_tokens.map(|tokens| tokens as usize);
-        let options = model::OpenOptions {
-            device,
-            batch_tokens,
-            precision: args.precision,
-            offline: args.offline,
-            quiet: args.quiet,
-        };
-        Ok(Self::Model(Box::new(model::open(&args.model, &options)?)))
+        Ok(Self::Model(Box::new(model::open(&args.model, &args.engine.options())?)))
     }
 
     fn given(path: &Path) -> Result<Self> {

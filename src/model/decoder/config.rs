@@ -1,229 +1,213 @@
-//! Reads a decoder's shape from config.json or GGUF metadata.
+//! Describes a decoder: what the forward pass must know of an architecture, as flags and numbers.
 //!
-//! Both spellings of config.json are understood: older checkpoints (`rope_theta`, `rope_scaling`) and transformers 5
-//! (`rope_parameters`). What this version cannot compute exactly is refused by name.
+//! A family is a way to fill this in, from config.json (`families`) or from GGUF metadata (`gguf`); the forward pass
+//! never asks for a family's name.
 
-use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use anyhow::{Result, ensure};
 
-use crate::model::gguf::Metadata;
+use super::rope::Rotary;
+use crate::model::precision::Precision;
 
 /// Everything that the forward pass needs to know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
+    /// The name that the checkpoint gives its architecture, e.g. `llama`.
     pub architecture: String,
     pub vocab: usize,
     pub hidden: usize,
-    pub layers: usize,
     pub heads: usize,
+    /// Heads of keys and values, which `heads / kv_heads` query heads share (Ainslie et al. 2023).
     pub kv_heads: usize,
     pub head_dim: usize,
     pub intermediate: usize,
-    pub norm_eps: f64,
-    pub rope_theta: f64,
-    pub rope_scaling: RopeScaling,
-    /// The output matrix is the embedding.
-    pub tied: bool,
     /// Longest sequence in tokens.
     pub context_length: usize,
-    /// q, k, v and o projections have biases.
-    pub attention_bias: bool,
-    /// gate, up and down projections have biases.
-    pub mlp_bias: bool,
+    pub norm: NormKind,
+    pub norm_eps: f64,
+    pub placement: Placement,
+    /// A norm behind the last layer.
+    pub final_norm: bool,
+    pub query_key_norm: QueryKeyNorm,
+    /// The rotary embeddings that layers choose from.
+    pub rotaries: Vec<Rotary>,
+    /// A learned vector for each position, this many rows after the first; none with rotary embeddings.
+    pub learned_positions: Option<LearnedPositions>,
+    pub layers: Vec<LayerConfig>,
+    /// `cap · tanh(score / cap)` before the softmax (Gemma 2).
+    pub attention_softcap: Option<f32>,
+    pub activation: Activation,
+    /// The activated half gates the other: down(act(gate) · up).
+    pub gated: bool,
+    pub biases: Biases,
+    /// Factor on embeddings (Gemma: √hidden; Granite).
+    pub embedding_scale: f32,
+    /// Width of the embedding where it differs from `hidden` and is projected (OPT-350m).
+    pub embedding_width: usize,
+    /// Factor on what a block adds to the residual stream (Granite).
+    pub residual_scale: f32,
+    /// Factor on the logits (Granite).
+    pub logit_scale: f32,
+    /// `cap · tanh(logit / cap)` (Gemma 2).
+    pub logit_softcap: Option<f32>,
+    /// The output matrix is the embedding.
+    pub tied: bool,
+    /// Beyond so many tokens a sequence is rotated by other frequencies, all of it (LongRoPE, Ding et al. 2024); the index
+    /// into `rotaries` shifts by one.
+    pub long_from: Option<usize>,
 }
 
+/// What differs between the layers of one model.
 #[derive(Debug, Clone, PartialEq)]
-pub enum RopeScaling {
-    None,
-    /// Llama 3.1: wavelengths above `original / low` are stretched by `factor`, those below `original / high` kept,
-    /// and blended in between.
-    Llama3 {
-        factor: f64,
-        low: f64,
-        high: f64,
-        original: f64,
-    },
-    /// Divisors of the inverse frequencies, as GGUF stores them in `rope_freqs.weight`.
-    Factors,
+pub struct LayerConfig {
+    /// A query sees this many keys, its own included; all when none.
+    pub window: Option<usize>,
+    /// Index into [`Config::rotaries`]; none where positions are learned, or the layer has none (SmolLM3).
+    pub rotary: Option<usize>,
+    /// Factor on q·k, usually 1/√head_dim.
+    pub scale: f32,
 }
 
-/// Architectures of config.json's `model_type` that the decoder computes.
-const SUPPORTED: &str = "llama";
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NormKind {
+    /// x / √(mean x² + ε) · w (Zhang & Sennrich 2019).
+    Rms,
+    /// The same with 1 + w, as Gemma stores it.
+    RmsOffset,
+    /// (x − mean) / √(variance + ε) · w + b (Ba et al. 2016).
+    Layer,
+}
+
+/// Where a block's norms stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// x + f(norm x)
+    Pre,
+    /// x + norm f(norm x) (Gemma 2 and 3)
+    Sandwich,
+    /// x + norm f(x) (OLMo 2)
+    PostBranch,
+    /// norm(x + f(x)) (OPT-350m, the first transformers)
+    PostResidual,
+    /// x + attention(norm x) + mlp(norm' x) (GPT-NeoX)
+    Parallel,
+}
+
+/// RMS norm of queries and keys before they are rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryKeyNorm {
+    None,
+    /// Each head by itself (Qwen3, Gemma 3).
+    Head,
+    /// All heads together (OLMo 2).
+    Width,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LearnedPositions {
+    /// Rows of the table.
+    pub rows: usize,
+    /// Row of position 0 (OPT: 2).
+    pub offset: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    Silu,
+    /// Exact, with erf.
+    Gelu,
+    /// The tanh form (`gelu_new`, `gelu_pytorch_tanh`).
+    GeluTanh,
+    Relu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Biases {
+    pub qkv: bool,
+    pub output: bool,
+    pub mlp: bool,
+}
 
 impl Config {
-    /// Reads config.json; `file` is its name in messages.
-    pub fn from_json(json: &Value, file: &str) -> Result<Self> {
-        let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
-        ensure!(
-            model_type == SUPPORTED,
-            "{file}: model_type is \"{model_type}\", which this version cannot run; it runs the {SUPPORTED} family \
-             (Llama 1–3, SmolLM, SmolLM2, TinyLlama): choose such a model"
-        );
-        let number = |key: &str| -> Result<usize> {
-            let value = json.get(key).with_context(|| format!("{file}: \"{key}\" is missing"))?;
-            value
-                .as_u64()
-                .map(|n| n as usize)
-                .with_context(|| format!("{file}: \"{key}\" is {value}, not a whole number"))
-        };
-        let flag = |key: &str| json.get(key).and_then(Value::as_bool).unwrap_or(false);
-        let present = |key: &str| json.get(key).filter(|v| !v.is_null());
-        let activation = json.get("hidden_act").and_then(Value::as_str).unwrap_or("silu");
-        ensure!(activation == "silu", "{file}: hidden_act is \"{activation}\"; a llama model has \"silu\"");
-        let heads = number("num_attention_heads")?;
-        let hidden = number("hidden_size")?;
-        let rope = present("rope_parameters").or_else(|| present("rope_scaling"));
-        let rope_theta = present("rope_theta")
-            .or_else(|| rope.and_then(|r| r.get("rope_theta")))
-            .and_then(Value::as_f64)
-            .unwrap_or(10_000.0);
-        let config = Self {
-            architecture: SUPPORTED.into(),
-            vocab: number("vocab_size")?,
-            hidden,
-            layers: number("num_hidden_layers")?,
-            heads,
-            kv_heads: if present("num_key_value_heads").is_some() { number("num_key_value_heads")? } else { heads },
-            head_dim: if present("head_dim").is_some() { number("head_dim")? } else { hidden / heads.max(1) },
-            intermediate: number("intermediate_size")?,
-            norm_eps: json.get("rms_norm_eps").and_then(Value::as_f64).unwrap_or(1e-6),
-            rope_theta,
-            rope_scaling: rope_scaling(rope, file)?,
-            tied: flag("tie_word_embeddings"),
-            context_length: number("max_position_embeddings")?,
-            attention_bias: flag("attention_bias"),
-            mlp_bias: flag("mlp_bias"),
-        };
-        config.checked(file)
+    pub fn q_width(&self) -> usize {
+        self.heads * self.head_dim
     }
 
-    /// Reads GGUF metadata; `has` tells which tensors the file holds.
-    pub fn from_gguf(metadata: &Metadata, vocab: usize, has: impl Fn(&str) -> bool) -> Result<Self> {
-        let architecture = metadata.string("general.architecture")?;
-        ensure!(
-            architecture == SUPPORTED,
-            "{}: its architecture is \"{architecture}\", which this version cannot run; it runs the {SUPPORTED} family \
-             (Llama 1–3, SmolLM, SmolLM2, TinyLlama): choose such a model",
-            metadata.file()
-        );
-        let key = |name: &str| format!("{architecture}.{name}");
-        let heads = metadata.number(&key("attention.head_count"))?;
-        let hidden = metadata.number(&key("embedding_length"))?;
-        let head_dim = match metadata.get(&key("attention.key_length")) {
-            Some(_) => metadata.number(&key("attention.key_length"))?,
-            None => hidden / heads.max(1),
-        };
-        if metadata.get(&key("rope.dimension_count")).is_some() {
-            let rotated = metadata.number(&key("rope.dimension_count"))?;
-            ensure!(
-                rotated == head_dim,
-                "{}: rotates {rotated} of {head_dim} dimensions, which this version cannot compute",
-                metadata.file()
-            );
-        }
-        if let Ok(kind) = metadata.string(&key("rope.scaling.type")) {
-            ensure!(
-                kind == "none",
-                "{}: rope scaling \"{kind}\" is not supported by this version; choose a file without it",
-                metadata.file()
-            );
-        }
-        let config = Self {
-            architecture: architecture.to_owned(),
-            vocab,
-            hidden,
-            layers: metadata.number(&key("block_count"))?,
-            heads,
-            kv_heads: match metadata.get(&key("attention.head_count_kv")) {
-                Some(_) => metadata.number(&key("attention.head_count_kv"))?,
-                None => heads,
-            },
-            head_dim,
-            intermediate: metadata.number(&key("feed_forward_length"))?,
-            norm_eps: metadata.real(&key("attention.layer_norm_rms_epsilon"))?,
-            rope_theta: metadata.real(&key("rope.freq_base")).unwrap_or(10_000.0),
-            rope_scaling: if has("rope_freqs.weight") { RopeScaling::Factors } else { RopeScaling::None },
-            tied: !has("output.weight"),
-            context_length: metadata.number(&key("context_length"))?,
-            attention_bias: has("blk.0.attn_q.bias"),
-            mlp_bias: has("blk.0.ffn_gate.bias"),
-        };
-        config.checked(metadata.file())
+    pub fn kv_width(&self) -> usize {
+        self.kv_heads * self.head_dim
     }
 
-    /// Weights in matrices, norms left out.
+    /// Rows of the matrix that feeds the activation.
+    pub fn mlp_width(&self) -> usize {
+        self.intermediate * if self.gated { 2 } else { 1 }
+    }
+
+    /// Weights in matrices; norms, biases and positions left out.
     pub fn parameters(&self) -> usize {
-        let (q, kv) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
-        let layer = self.hidden * (2 * q + 2 * kv + 3 * self.intermediate);
-        self.layers * layer + self.vocab * self.hidden * if self.tied { 1 } else { 2 }
+        let attention = 2 * self.q_width() + 2 * self.kv_width();
+        let layer = self.hidden * (attention + self.mlp_width() + self.intermediate);
+        let embedding = self.vocab * self.embedding_width;
+        let projections = if self.embedding_width == self.hidden { 0 } else { 2 * self.embedding_width * self.hidden };
+        self.layers.len() * layer + embedding * if self.tied { 1 } else { 2 } + projections
     }
 
-    fn checked(self, file: &str) -> Result<Self> {
+    /// Bytes of keys and values that a token keeps.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.layers.len() * 2 * self.kv_width() * size_of::<f32>()
+    }
+
+    /// Bytes that the matrices take in memory, about.
+    pub fn weight_bytes(&self, precision: Precision) -> usize {
+        match precision {
+            // A scale for every 32 weights.
+            Precision::Int8 => self.parameters() / 8 * 9,
+            _ => self.parameters() * size_of::<f32>(),
+        }
+    }
+
+    /// Whether a sequence of so many tokens is rotated by the long frequencies.
+    pub fn is_long(&self, tokens: usize) -> bool {
+        self.long_from.is_some_and(|limit| tokens > limit)
+    }
+
+    /// Errs on numbers that no model can have; `file` is the source's name in messages.
+    pub(super) fn checked(self, file: &str) -> Result<Self> {
         for (what, value) in [
             ("vocabulary", self.vocab),
             ("hidden size", self.hidden),
-            ("layers", self.layers),
-            ("heads", self.heads),
-            ("key/value heads", self.kv_heads),
+            ("number of layers", self.layers.len()),
+            ("number of heads", self.heads),
+            ("number of key/value heads", self.kv_heads),
             ("head size", self.head_dim),
             ("intermediate size", self.intermediate),
             ("context length", self.context_length),
+            ("embedding size", self.embedding_width),
         ] {
             ensure!(value > 0, "{file}: the model's {what} is 0; the file is damaged");
+            ensure!(value < 1 << 32, "{file}: the model's {what} is {value}; the file is damaged");
         }
         ensure!(
             self.heads.is_multiple_of(self.kv_heads),
-            "{file}: {} heads cannot share {} key/value heads",
+            "{file}: {} heads cannot share {} key/value heads; the file is damaged",
             self.heads,
             self.kv_heads
         );
-        ensure!(self.head_dim.is_multiple_of(2), "{file}: a head size of {} cannot be rotated", self.head_dim);
-        Ok(self)
-    }
-
-    /// Inverse frequencies θ^(−2i/d) of the rotary embedding (Su et al. 2021), scaled; `factors` are GGUF's divisors.
-    pub fn inverse_frequencies(&self, factors: Option<&[f32]>) -> Vec<f32> {
-        let half = self.head_dim / 2;
-        (0..half)
-            .map(|i| {
-                let base = self.rope_theta.powf(-((2 * i) as f64) / self.head_dim as f64);
-                let scaled = match (&self.rope_scaling, factors) {
-                    (RopeScaling::Llama3 { factor, low, high, original }, _) => {
-                        let wavelength = 2.0 * std::f64::consts::PI / base;
-                        if wavelength < original / high {
-                            base
-                        } else if wavelength > original / low {
-                            base / factor
-                        } else {
-                            let smooth = (original / wavelength - low) / (high - low);
-                            (1.0 - smooth) * base / factor + smooth * base
-                        }
-                    }
-                    (RopeScaling::Factors, Some(factors)) => base / f64::from(factors[i]),
-                    _ => base,
-                };
-                scaled as f32
-            })
-            .collect()
-    }
-}
-
-fn rope_scaling(rope: Option<&Value>, file: &str) -> Result<RopeScaling> {
-    let Some(rope) = rope else { return Ok(RopeScaling::None) };
-    let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
-    let number = |key: &str| {
-        rope.get(key).and_then(Value::as_f64).with_context(|| format!("{file}: rope scaling lacks \"{key}\""))
-    };
-    match kind {
-        "default" => Ok(RopeScaling::None),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: number("factor")?,
-            low: number("low_freq_factor")?,
-            high: number("high_freq_factor")?,
-            original: number("original_max_position_embeddings")?,
-        }),
-        other => {
-            bail!("{file}: rope scaling \"{other}\" is not supported by this version; it knows default and llama3")
+        for rotary in &self.rotaries {
+            ensure!(
+                rotary.dimensions() <= self.head_dim,
+                "{file}: {} dimensions are rotated, but a head has only {}",
+                rotary.dimensions(),
+                self.head_dim
+            );
         }
+        ensure!(
+            self.layers.iter().all(|layer| layer.window != Some(0)),
+            "{file}: a sliding window of 0 tokens sees nothing; the file is damaged"
+        );
+        ensure!(
+            self.norm_eps >= 0.0 && self.norm_eps < 1.0,
+            "{file}: a norm's epsilon of {} is damaged",
+            self.norm_eps
+        );
+        Ok(self)
     }
 }

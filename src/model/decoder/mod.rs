@@ -1,46 +1,55 @@
 //! Runs a decoder over packed rows of any lengths.
 //!
 //! One `step` serves prefill, decoding and likelihood: each row continues its sequence at that sequence's own length,
-//! nothing is padded, and a row's numbers do not depend on the other rows. On a GPU the matrix products run there and
-//! attention on the host, over the same store of keys and values.
+//! nothing is padded, and on the CPU a row's numbers do not depend on the other rows. Families differ by the flags of
+//! [`config::Config`], machines by the [`backend::Backend`].
 
+pub mod backend;
 pub mod config;
+pub mod device;
+pub mod families;
+pub mod gguf_config;
+pub mod host;
 pub mod kv;
-mod linear;
+pub mod names;
+pub mod rope;
 pub mod weights;
 
 use anyhow::{Result, ensure};
-use candle_core::{Device, Tensor};
 
-use config::{Config, RopeScaling};
-use kv::{KvStore, SeqId};
-use linear::{Linear, gated_silu, with_values};
+use backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
+use config::{Config, NormKind, Placement, QueryKeyNorm};
+use names::Part;
 use weights::Weights;
 
-use crate::model::kernel::{AttentionShape, KvPiece, QueryRow, attend};
 use crate::model::precision::Precision;
 
-pub struct Decoder {
+pub struct Decoder<B: Backend> {
+    backend: B,
     config: Config,
-    device: Device,
-    /// None when the output matrix serves as the embedding.
-    embedding: Option<Linear>,
-    layers: Vec<Layer>,
-    norm: Tensor,
-    head: Linear,
-    inverse_frequencies: Vec<f32>,
     precision: Precision,
+    /// None when the output matrix serves as the embedding.
+    embedding: Option<B::Matrix>,
+    positions: Option<B::Matrix>,
+    project_in: Option<B::Matrix>,
+    project_out: Option<B::Matrix>,
+    layers: Vec<Layer<B>>,
+    final_norm: Option<Norm<B::Vector>>,
+    head: B::Matrix,
 }
 
-struct Layer {
-    attention_norm: Tensor,
+struct Layer<B: Backend> {
+    attention_norm: Option<Norm<B::Vector>>,
     /// q, k and v in one matrix.
-    qkv: Linear,
-    output: Linear,
-    mlp_norm: Tensor,
-    /// gate and up in one matrix.
-    gate_up: Linear,
-    down: Linear,
+    qkv: B::Matrix,
+    query_key_norm: Option<[Norm<B::Vector>; 2]>,
+    output: B::Matrix,
+    post_attention_norm: Option<Norm<B::Vector>>,
+    mlp_norm: Option<Norm<B::Vector>>,
+    /// Gate and up in one matrix where there is a gate.
+    up: B::Matrix,
+    down: B::Matrix,
+    post_mlp_norm: Option<Norm<B::Vector>>,
 }
 
 /// New tokens of one sequence.
@@ -49,64 +58,105 @@ pub struct Row<'a> {
     pub tokens: &'a [u32],
     /// Hidden states are wanted of the tokens from this index on; `tokens.len()` for none.
     pub want_from: usize,
+    /// Rotated by the long frequencies, like all tokens before ([`Config::is_long`]).
+    pub long: bool,
 }
 
-impl Decoder {
-    pub fn load(config: Config, mut weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
-        let (hidden, kv_width) = (config.hidden, config.kv_heads * config.head_dim);
-        let q_width = config.heads * config.head_dim;
-        let vector = |values: Vec<f32>| -> Result<Tensor> {
-            let length = values.len();
-            Ok(Tensor::from_vec(values, length, device)?)
-        };
-        let mut layers = Vec::with_capacity(config.layers);
-        for index in 0..config.layers {
-            let name = |part: &str| format!("model.layers.{index}.{part}");
-            // Several matrices with the same input are one: their outputs lie side by side.
-            let mut stack = |parts: &[(&str, usize)], inp: usize, has_bias: bool| -> Result<Linear> {
-                let (mut matrix, mut bias) = (Vec::new(), Vec::new());
-                for &(part, out) in parts {
-                    matrix.extend(weights.take(&name(&format!("{part}.weight")), &[out, inp])?);
-                    if has_bias {
-                        bias.extend(weights.take(&name(&format!("{part}.bias")), &[out])?);
-                    }
-                }
-                let out = parts.iter().map(|(_, out)| out).sum();
-                Linear::new(&matrix, has_bias.then_some(bias), out, inp, device)
-            };
-            let qkv_parts =
-                [("self_attn.q_proj", q_width), ("self_attn.k_proj", kv_width), ("self_attn.v_proj", kv_width)];
-            let gate_up_parts = [("mlp.gate_proj", config.intermediate), ("mlp.up_proj", config.intermediate)];
-            let qkv = stack(&qkv_parts, hidden, config.attention_bias)?;
-            let output = stack(&[("self_attn.o_proj", hidden)], q_width, config.attention_bias)?;
-            let gate_up = stack(&gate_up_parts, hidden, config.mlp_bias)?;
-            let down = stack(&[("mlp.down_proj", hidden)], config.intermediate, config.mlp_bias)?;
-            layers.push(Layer {
-                attention_norm: vector(weights.take(&name("input_layernorm.weight"), &[hidden])?)?,
-                qkv,
-                output,
-                mlp_norm: vector(weights.take(&name("post_attention_layernorm.weight"), &[hidden])?)?,
-                gate_up,
-                down,
-            });
+/// Takes weights from a checkpoint onto a machine.
+struct Loader<'a, B: Backend> {
+    backend: &'a B,
+    config: &'a Config,
+    weights: Weights,
+    precision: Precision,
+}
+
+impl<B: Backend> Loader<'_, B> {
+    fn norm(&mut self, part: Part, layer: usize, length: usize) -> Result<Norm<B::Vector>> {
+        let kind = self.config.norm;
+        let mut weight = self.weights.vector(self.config, part, layer, "weight", length)?;
+        if kind == NormKind::RmsOffset {
+            weight.iter_mut().for_each(|w| *w += 1.0);
         }
-        let norm = vector(weights.take("model.norm.weight", &[hidden])?)?;
-        let embedding = weights.take("model.embed_tokens.weight", &[config.vocab, hidden])?;
-        let embedding = Linear::new(&embedding, None, config.vocab, hidden, device)?;
-        let (embedding, head) = if config.tied {
-            (None, embedding)
-        } else {
-            let head = weights.take("lm_head.weight", &[config.vocab, hidden])?;
-            (Some(embedding), Linear::new(&head, None, config.vocab, hidden, device)?)
-        };
-        let factors = match config.rope_scaling {
-            RopeScaling::Factors => Some(weights.rope_factors(config.head_dim / 2)?),
+        let bias = match kind {
+            NormKind::Layer => Some(self.weights.vector(self.config, part, layer, "bias", length)?),
             _ => None,
         };
-        let inverse_frequencies = config.inverse_frequencies(factors.as_deref());
-        weights.finish()?;
+        Ok(Norm {
+            kind,
+            eps: self.config.norm_eps as f32,
+            weight: self.backend.vector(weight)?,
+            bias: bias.map(|bias| self.backend.vector(bias)).transpose()?,
+        })
+    }
+
+    fn matrix(&mut self, part: Part, layer: usize, rows: &[usize], inp: usize, biased: bool) -> Result<B::Matrix> {
+        let blocks = self.precision == Precision::Int8;
+        let weights = self.weights.matrix(self.config, part, layer, rows, inp, biased, blocks)?;
+        self.backend.matrix(weights, self.precision)
+    }
+
+    fn layer(&mut self, index: usize) -> Result<Layer<B>> {
+        let config = self.config;
+        let (hidden, q, kv) = (config.hidden, config.q_width(), config.kv_width());
+        let placement = config.placement;
+        let norm = |loader: &mut Self, part: Part, present: bool| {
+            present.then(|| loader.norm(part, index, hidden)).transpose()
+        };
+        let branch = matches!(placement, Placement::Sandwich | Placement::PostBranch);
+        let attention_norm = norm(self, Part::AttentionNorm, placement != Placement::PostBranch)?;
+        let post_attention_norm = norm(self, Part::PostAttentionNorm, branch)?;
+        let mlp_norm = norm(self, Part::MlpNorm, placement != Placement::PostBranch)?;
+        let post_mlp_norm = norm(self, Part::PostMlpNorm, branch)?;
+        let widths = match config.query_key_norm {
+            QueryKeyNorm::None => None,
+            QueryKeyNorm::Head => Some((config.head_dim, config.head_dim)),
+            QueryKeyNorm::Width => Some((q, kv)),
+        };
+        let query_key_norm = match widths {
+            Some((q, k)) => Some([self.norm(Part::QueryNorm, index, q)?, self.norm(Part::KeyNorm, index, k)?]),
+            None => None,
+        };
+        let up_rows = vec![config.intermediate; if config.gated { 2 } else { 1 }];
+        Ok(Layer {
+            attention_norm,
+            qkv: self.matrix(Part::Qkv, index, &[q, kv, kv], hidden, config.biases.qkv)?,
+            query_key_norm,
+            output: self.matrix(Part::Output, index, &[hidden], q, config.biases.output)?,
+            post_attention_norm,
+            mlp_norm,
+            up: self.matrix(Part::Up, index, &up_rows, hidden, config.biases.mlp)?,
+            down: self.matrix(Part::Down, index, &[hidden], config.intermediate, config.biases.mlp)?,
+            post_mlp_norm,
+        })
+    }
+}
+
+impl<B: Backend> Decoder<B> {
+    pub fn load(backend: B, config: Config, weights: Weights, precision: Precision) -> Result<Self> {
         let precision = precision.resolve(config.parameters());
-        Ok(Self { precision, config, device: device.clone(), embedding, layers, norm, head, inverse_frequencies })
+        let mut loader = Loader { backend: &backend, config: &config, weights, precision };
+        let (hidden, width, vocab) = (config.hidden, config.embedding_width, config.vocab);
+        let layers = (0..config.layers.len()).map(|index| loader.layer(index)).collect::<Result<_>>()?;
+        let final_norm = config.final_norm.then(|| loader.norm(Part::FinalNorm, 0, hidden)).transpose()?;
+        let positions = match config.learned_positions {
+            // A table that is read, never multiplied.
+            Some(learned) => {
+                let rows = [learned.rows];
+                let table = loader.weights.matrix(&config, Part::Positions, 0, &rows, hidden, false, false)?;
+                Some(backend.matrix(table, Precision::F32)?)
+            }
+            None => None,
+        };
+        let projected = width != hidden;
+        let project_in = projected.then(|| loader.matrix(Part::ProjectIn, 0, &[hidden], width, false)).transpose()?;
+        let project_out = projected.then(|| loader.matrix(Part::ProjectOut, 0, &[width], hidden, false)).transpose()?;
+        let embedding = loader.matrix(Part::Embedding, 0, &[vocab], width, false)?;
+        let (embedding, head) = match config.tied {
+            true => (None, embedding),
+            false => (Some(embedding), loader.matrix(Part::Head, 0, &[vocab], width, false)?),
+        };
+        loader.weights.finish()?;
+        Ok(Self { backend, config, precision, embedding, positions, project_in, project_out, layers, final_norm, head })
     }
 
     pub fn config(&self) -> &Config {
@@ -118,47 +168,30 @@ impl Decoder {
         self.precision
     }
 
-    pub fn device(&self) -> &Device {
-        &self.device
-    }
-
-    pub fn new_store(&self) -> KvStore {
-        KvStore::new(self.config.layers, self.config.kv_heads * self.config.head_dim)
+    pub fn new_store(&self) -> B::Store {
+        self.backend.store(self.config.layers.len(), self.config.kv_heads, self.config.head_dim)
     }
 
     /// Runs the rows' tokens and returns the normed hidden states that are wanted, (wanted, hidden), in the order of the
     /// rows; `None` when none is. A sequence may stand in one row only.
-    pub fn step(&self, kv: &mut KvStore, rows: &[Row<'_>]) -> Result<Option<Tensor>> {
+    pub fn step(&self, store: &mut B::Store, rows: &[Row<'_>]) -> Result<Option<B::Rows>> {
+        let backend = &self.backend;
         let tokens: Vec<u32> = rows.iter().flat_map(|row| row.tokens).copied().collect();
         ensure!(!tokens.is_empty(), "a step needs at least one token");
-        let (heads, kv_heads, head_dim) = (self.config.heads, self.config.kv_heads, self.config.head_dim);
-        let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
-        let starts: Vec<usize> = rows.iter().map(|row| kv.len(row.seq)).collect();
+        if let Some(token) = tokens.iter().find(|&&token| token as usize >= self.config.vocab) {
+            anyhow::bail!("token {token} is outside the model's vocabulary of {}", self.config.vocab);
+        }
+        let starts: Vec<usize> = rows.iter().map(|row| store.len(row.seq)).collect();
         let positions: Vec<usize> =
             rows.iter().zip(&starts).flat_map(|(row, &start)| start..start + row.tokens.len()).collect();
-        let (cos, sin) = self.rotations(&positions)?;
-        let shape = AttentionShape { heads, kv_heads, head_dim, scale: (1.0 / (head_dim as f64).sqrt()) as f32 };
-        let mut x = self.embedding.as_ref().unwrap_or(&self.head).rows(&tokens, &self.device)?;
+        let lengths: Vec<(SeqId, usize)> = rows.iter().map(|row| (row.seq, row.tokens.len())).collect();
+        let rotations = self.rotations(rows, &positions)?;
+        let mut x = self.embed(&tokens, &positions)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            let normed = self.rms_norm(&x, &layer.attention_norm)?;
-            let qkv = layer.qkv.forward(&normed)?;
-            let rotate = |from: usize, heads: usize| -> Result<Tensor> {
-                let part = qkv.narrow(1, from, heads * head_dim)?.contiguous()?;
-                let part = part.reshape((1, tokens.len(), heads, head_dim))?;
-                Ok(candle_nn::rotary_emb::rope_thd(&part, &cos, &sin)?)
-            };
-            let q = rotate(0, heads)?;
-            let k = rotate(q_width, kv_heads)?;
-            let v = qkv.narrow(1, q_width + kv_width, kv_width)?;
-            with_values(&k, |k| with_values(&v, |v| store(kv, index, rows, kv_width, k, v)))??;
-            let attended = with_values(&q, |q| self.attention(kv, index, rows, &starts, &shape, q))??;
-            x = (x + layer.output.forward(&attended)?)?;
-            let normed = self.rms_norm(&x, &layer.mlp_norm)?;
-            let gated = gated_silu(&layer.gate_up.forward(&normed)?, self.config.intermediate)?;
-            x = (x + layer.down.forward(&gated)?)?;
+            self.block(store, index, layer, &lengths, &rotations, &mut x)?;
         }
         for row in rows {
-            kv.advance(row.seq, row.tokens.len());
+            store.advance(row.seq, row.tokens.len());
         }
         let mut wanted = Vec::new();
         let mut first = 0;
@@ -169,56 +202,155 @@ impl Decoder {
         if wanted.is_empty() {
             return Ok(None);
         }
-        let count = wanted.len();
-        let x = x.index_select(&Tensor::from_vec(wanted, count, &self.device)?, 0)?;
-        Ok(Some(self.rms_norm(&x, &self.norm)?))
+        let mut x = backend.pick(&x, &wanted)?;
+        if let Some(norm) = &self.final_norm {
+            x = backend.norm(&x, norm)?;
+        }
+        if let Some(project) = &self.project_out {
+            x = backend.linear(&x, project)?;
+        }
+        Ok(Some(x))
     }
 
-    /// Logits of normed hidden states: (rows, hidden) → `f(values of (rows, vocab), f32)`.
-    pub fn logits<R>(&self, hidden: &Tensor, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
-        with_values(&self.head.forward(hidden)?, f)
+    /// Logits of the hidden states `from..to` of a step: `f(values of (to − from, vocab), f32)`.
+    pub fn logits<R>(&self, hidden: &B::Rows, from: usize, to: usize, f: impl FnOnce(&[f32]) -> R) -> Result<R> {
+        let indices: Vec<u32> = (from as u32..to as u32).collect();
+        let mut logits = self.backend.linear(&self.backend.pick(hidden, &indices)?, &self.head)?;
+        if self.config.logit_scale != 1.0 {
+            self.backend.scale(&mut logits, self.config.logit_scale)?;
+        }
+        if let Some(cap) = self.config.logit_softcap {
+            self.backend.softcap(&mut logits, cap)?;
+        }
+        self.backend.with_values(&logits, f)
     }
 
-    fn rms_norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        Ok(candle_nn::ops::rms_norm(x, weight, self.config.norm_eps as f32)?)
+    fn embed(&self, tokens: &[u32], positions: &[usize]) -> Result<B::Rows> {
+        let mut x = self.backend.embed(self.embedding.as_ref().unwrap_or(&self.head), tokens)?;
+        if let Some(project) = &self.project_in {
+            x = self.backend.linear(&x, project)?;
+        }
+        if self.config.embedding_scale != 1.0 {
+            self.backend.scale(&mut x, self.config.embedding_scale)?;
+        }
+        if let (Some(table), Some(learned)) = (&self.positions, &self.config.learned_positions) {
+            let indices: Vec<u32> = positions.iter().map(|&p| (p + learned.offset) as u32).collect();
+            self.backend.add(&mut x, &self.backend.embed(table, &indices)?, 1.0)?;
+        }
+        Ok(x)
     }
 
-    /// cos and sin of the angles at these positions, (tokens, head_dim / 2), always in f32.
-    fn rotations(&self, positions: &[usize]) -> Result<(Tensor, Tensor)> {
-        let half = self.inverse_frequencies.len();
-        let angles = positions.iter().flat_map(|&p| self.inverse_frequencies.iter().map(move |f| p as f32 * f));
-        let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
-        let shape = (positions.len(), half);
-        Ok((Tensor::from_vec(cos, shape, &self.device)?, Tensor::from_vec(sin, shape, &self.device)?))
+    /// cos and sin of each rotary embedding that layers name. Rows of sequences that are long take the one behind.
+    fn rotations(&self, rows: &[Row<'_>], positions: &[usize]) -> Result<Vec<B::Rotation>> {
+        let rotaries = &self.config.rotaries;
+        let (short, long) = match self.config.long_from {
+            Some(_) => (&rotaries[..1], rotaries.get(1)),
+            None => (&rotaries[..], None),
+        };
+        let rotation = |rotary: &rope::Rotary| {
+            let (mut cos, mut sin) = rotary.tables(positions);
+            let half = rotary.inverse_frequencies.len();
+            if let Some(long) = long {
+                let mut first = 0;
+                for row in rows {
+                    let range = first..first + row.tokens.len();
+                    if row.long {
+                        let (long_cos, long_sin) = long.tables(&positions[range.clone()]);
+                        cos[range.start * half..range.end * half].copy_from_slice(&long_cos);
+                        sin[range.start * half..range.end * half].copy_from_slice(&long_sin);
+                    }
+                    first = range.end;
+                }
+            }
+            self.backend.rotation(cos, sin, half)
+        };
+        short.iter().map(rotation).collect()
     }
 
-    /// Attention of all rows in one layer: (tokens, heads · head_dim).
+    /// One layer, in place.
+    fn block(
+        &self,
+        store: &mut B::Store,
+        index: usize,
+        layer: &Layer<B>,
+        rows: &[(SeqId, usize)],
+        rotations: &[B::Rotation],
+        x: &mut B::Rows,
+    ) -> Result<()> {
+        let backend = &self.backend;
+        let (placement, scale) = (self.config.placement, self.config.residual_scale);
+        let before = !matches!(placement, Placement::PostBranch | Placement::PostResidual);
+        let after = placement == Placement::PostResidual;
+        let input = match &layer.attention_norm {
+            Some(norm) if before => &backend.norm(x, norm)?,
+            _ => &*x,
+        };
+        let mut branch = self.attention(store, index, layer, rows, rotations, input)?;
+        if let Some(norm) = &layer.post_attention_norm {
+            branch = backend.norm(&branch, norm)?;
+        }
+        // The parallel form reads x before attention is added.
+        let parallel = match placement {
+            Placement::Parallel => Some(self.mlp(layer, x)?),
+            _ => None,
+        };
+        backend.add(x, &branch, scale)?;
+        if let (true, Some(norm)) = (after, &layer.attention_norm) {
+            *x = backend.norm(x, norm)?;
+        }
+        let mut branch = match parallel {
+            Some(branch) => branch,
+            None => self.mlp(layer, x)?,
+        };
+        if let Some(norm) = &layer.post_mlp_norm {
+            branch = backend.norm(&branch, norm)?;
+        }
+        backend.add(x, &branch, scale)?;
+        if let (true, Some(norm)) = (after, &layer.mlp_norm) {
+            *x = backend.norm(x, norm)?;
+        }
+        Ok(())
+    }
+
     fn attention(
         &self,
-        kv: &KvStore,
-        layer: usize,
-        rows: &[Row<'_>],
-        starts: &[usize],
-        shape: &AttentionShape,
-        q: &[f32],
-    ) -> Result<Tensor> {
-        let pieces: Vec<Vec<KvPiece<'_>>> = rows.iter().map(|row| kv.pieces(row.seq, layer)).collect::<Result<_>>()?;
-        let mut queries = Vec::new();
-        for ((row, pieces), &start) in rows.iter().zip(&pieces).zip(starts) {
-            queries.extend((0..row.tokens.len()).map(|i| QueryRow { pieces, visible: start + i + 1 }));
+        store: &mut B::Store,
+        index: usize,
+        layer: &Layer<B>,
+        rows: &[(SeqId, usize)],
+        rotations: &[B::Rotation],
+        input: &B::Rows,
+    ) -> Result<B::Rows> {
+        let (backend, config) = (&self.backend, &self.config);
+        let (heads, kv_heads, head_dim, q_width) = (config.heads, config.kv_heads, config.head_dim, config.q_width());
+        let mut qkv = backend.linear(input, &layer.qkv)?;
+        if let Some([query, key]) = &layer.query_key_norm {
+            let (q_groups, k_groups) = match config.query_key_norm {
+                QueryKeyNorm::Width => (1, 1),
+                _ => (heads, kv_heads),
+            };
+            backend.norm_groups(&mut qkv, query, 0, q_groups, q_width / q_groups)?;
+            backend.norm_groups(&mut qkv, key, q_width, k_groups, config.kv_width() / k_groups)?;
         }
-        let mut out = vec![0.0; q.len()];
-        attend(shape, q, &queries, &mut out);
-        Ok(Tensor::from_vec(out, (queries.len(), shape.heads * shape.head_dim), &self.device)?)
+        let own = &config.layers[index];
+        if let Some(rotary) = own.rotary {
+            // Queries and keys lie side by side, so they turn in one go.
+            backend.rotate(&mut qkv, &rotations[rotary], heads + kv_heads, head_dim)?;
+        }
+        let softcap = config.attention_softcap;
+        let shape = AttentionShape { heads, kv_heads, head_dim, scale: own.scale, softcap, window: own.window };
+        let attended = backend.attend(store, index, rows, &shape, &qkv)?;
+        backend.linear(&attended, &layer.output)
     }
-}
 
-/// Stores the rows' keys and values of one layer.
-fn store(kv: &mut KvStore, layer: usize, rows: &[Row<'_>], width: usize, k: &[f32], v: &[f32]) {
-    let mut first = 0;
-    for row in rows {
-        let range = first * width..(first + row.tokens.len()) * width;
-        kv.append(row.seq, layer, &k[range.clone()], &v[range]);
-        first += row.tokens.len();
+    /// The second half of a block, its own norm included.
+    fn mlp(&self, layer: &Layer<B>, x: &B::Rows) -> Result<B::Rows> {
+        let before = !matches!(self.config.placement, Placement::PostBranch | Placement::PostResidual);
+        let up = match &layer.mlp_norm {
+            Some(norm) if before => self.backend.linear(&self.backend.norm(x, norm)?, &layer.up)?,
+            _ => self.backend.linear(x, &layer.up)?,
+        };
+        let activated = self.backend.activate(up, self.config.activation, self.config.gated)?;
+        self.backend.linear(&activated, &layer.down)
     }
 }

@@ -1,4 +1,4 @@
-//! Hands out a checkpoint's tensors under their Hugging Face names, from safetensors or GGUF.
+//! Hands out a checkpoint's tensors by the part of the decoder that they are, from safetensors or GGUF.
 //!
 //! Every tensor must be asked for once and have the expected shape; what is missing or left over is an error that lists
 //! the names, since a model that runs without a part of itself is silently wrong.
@@ -10,138 +10,299 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device};
 
+use super::config::Config;
+use super::gguf_config::ARCHITECTURES;
+use super::names::{Naming, Part};
 use crate::model::gguf::Gguf;
 
 pub struct Weights {
     source: Source,
+    naming: Naming,
+    /// Before all names but the head's.
+    prefix: &'static str,
     left: BTreeSet<String>,
+    missing: Vec<String>,
     file: String,
-    /// Heads of q and k, whose rows a GGUF file stores in llama.cpp's order.
-    heads: (usize, usize),
+    /// GGUF in llama.cpp's order of q and k rows.
+    permuted: bool,
 }
+
+/// A weight matrix as it comes from the checkpoint.
+pub struct Stacked {
+    pub out: usize,
+    pub inp: usize,
+    /// Their rows lie one below the other.
+    pub parts: Vec<Stored>,
+    pub bias: Option<Vec<f32>>,
+}
+
+/// The values of one stored tensor, rows in the decoder's order.
+pub enum Stored {
+    F32(Vec<f32>),
+    /// Int8 weights and a scale for every 32, exactly as stored.
+    Blocks {
+        quants: Vec<i8>,
+        scales: Vec<f32>,
+    },
+}
+
+impl Stacked {
+    /// All values in f32, row-major (out, in).
+    pub fn into_f32(self) -> Vec<f32> {
+        let mut parts = self.parts.into_iter().map(|part| match part {
+            Stored::F32(values) => values,
+            Stored::Blocks { quants, scales } => quants
+                .chunks(BLOCK)
+                .zip(scales)
+                .flat_map(|(q, scale)| q.iter().map(move |&q| f32::from(q) * scale))
+                .collect(),
+        });
+        let mut values = parts.next().unwrap_or_default();
+        parts.for_each(|part| values.extend(part));
+        values
+    }
+}
+
+/// Weights that share a scale.
+const BLOCK: usize = 32;
 
 enum Source {
     Safetensors(MmapedSafetensors),
     Gguf(Box<Gguf>),
 }
 
+/// Where row r of a matrix lies in the stored tensor.
+#[derive(Clone, Copy)]
+enum RowOrder {
+    Same,
+    /// llama.cpp's q and k: dimensions i and i + d/2 of a head lie side by side.
+    Paired {
+        head_dim: usize,
+    },
+    /// GPT-NeoX: q, k and v of a head lie together.
+    ByHead {
+        heads: usize,
+        head_dim: usize,
+    },
+}
+
+impl RowOrder {
+    fn stored(self, row: usize) -> usize {
+        match self {
+            RowOrder::Same => row,
+            RowOrder::Paired { head_dim } => {
+                let (head, within) = (row / head_dim, row % head_dim);
+                let (half, i) = (within / (head_dim / 2), within % (head_dim / 2));
+                head * head_dim + i * 2 + half
+            }
+            RowOrder::ByHead { heads, head_dim } => {
+                let (which, within) = (row / (heads * head_dim), row % (heads * head_dim));
+                let (head, i) = (within / head_dim, within % head_dim);
+                (head * 3 + which) * head_dim + i
+            }
+        }
+    }
+}
+
 impl Weights {
     #[allow(unsafe_code)]
-    pub fn safetensors(files: &[PathBuf]) -> Result<Self> {
+    pub fn safetensors(files: &[PathBuf], config: &Config) -> Result<Self> {
         let file = files.first().map(|f| f.display().to_string()).unwrap_or_default();
         // SAFETY: the files are read-only input; like every memory-mapped reader this assumes that nobody truncates them
         // while they are being loaded.
         let tensors = unsafe { MmapedSafetensors::multi(files) }.map_err(|error| {
             anyhow::anyhow!("{file}: cannot be read as safetensors ({error}); fetch the model again")
         })?;
-        let left = tensors.tensors().into_iter().map(|(name, _)| name).filter(|name| !is_derived(name)).collect();
-        Ok(Self { source: Source::Safetensors(tensors), left, file, heads: (0, 0) })
+        let names = tensors.tensors().into_iter().map(|(name, _)| name).collect();
+        Self::new(Source::Safetensors(tensors), Naming::of(&config.architecture), names, file, false, config)
     }
 
-    pub fn gguf(gguf: Gguf, heads: usize, kv_heads: usize) -> Self {
-        let left = gguf.tensor_names().map(str::to_owned).collect();
+    pub fn gguf(gguf: Gguf, config: &Config) -> Result<Self> {
+        let names = gguf.tensor_names().map(str::to_owned).collect();
         let file = gguf.metadata().file().to_owned();
-        Self { source: Source::Gguf(Box::new(gguf)), left, file, heads: (heads, kv_heads) }
+        let name = gguf.metadata().string("general.architecture")?;
+        let permuted = ARCHITECTURES.iter().any(|known| known.name == name && known.permuted);
+        Self::new(Source::Gguf(Box::new(gguf)), Naming::Gguf, names, file, permuted, config)
     }
 
-    /// The values of `name` in f32, row-major.
-    pub fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let stored = match &self.source {
-            Source::Safetensors(_) => name.to_owned(),
-            Source::Gguf(_) => gguf_name(name)?,
+    fn new(
+        source: Source,
+        naming: Naming,
+        names: Vec<String>,
+        file: String,
+        permuted: bool,
+        config: &Config,
+    ) -> Result<Self> {
+        let left: BTreeSet<String> = names.into_iter().filter(|name| !naming.is_derived(name, config)).collect();
+        let embedding = naming.modules(Part::Embedding, config)[0][0];
+        let prefixes = naming.prefixes();
+        let prefix = prefixes.iter().find(|prefix| left.contains(&format!("{prefix}{embedding}.weight")));
+        Ok(Self { source, naming, prefix: prefix.unwrap_or(&prefixes[0]), left, missing: Vec::new(), file, permuted })
+    }
+
+    /// A vector of `length` values, e.g. a norm's weight.
+    pub fn vector(
+        &mut self,
+        config: &Config,
+        part: Part,
+        layer: usize,
+        ending: &str,
+        length: usize,
+    ) -> Result<Vec<f32>> {
+        let module = self.choose(config, part, layer)?.remove(0);
+        self.read(&format!("{module}.{ending}"), &[length], RowOrder::Same, false)
+    }
+
+    /// A matrix (Σ `rows`, `inp`) and its bias where `biased`. `rows` are those of the tensors that it may be stored in; one
+    /// tensor may also hold them all. With `blocks`, 8-bit and 4-bit blocks come as they are stored.
+    pub fn matrix(
+        &mut self,
+        config: &Config,
+        part: Part,
+        layer: usize,
+        rows: &[usize],
+        inp: usize,
+        biased: bool,
+        blocks: bool,
+    ) -> Result<Stacked> {
+        let modules = self.choose(config, part, layer)?;
+        let whole = [rows.iter().sum::<usize>()];
+        let rows = if modules.len() == 1 { &whole[..] } else { rows };
+        let is_linear = !matches!(part, Part::Embedding | Part::Positions | Part::Head);
+        let transposed = self.naming == Naming::Gpt2 && is_linear;
+        let (mut parts, mut bias) = (Vec::new(), Vec::new());
+        for (index, (module, &rows)) in modules.iter().zip(rows).enumerate() {
+            let order = match (self.naming, part) {
+                (Naming::GptNeox, Part::Qkv) => RowOrder::ByHead { heads: config.heads, head_dim: config.head_dim },
+                (Naming::Gguf, Part::Qkv) if self.permuted && index < 2 => {
+                    ensure!(
+                        modules.len() == 3,
+                        "{}: q, k and v in one tensor are not known for this architecture",
+                        self.file
+                    );
+                    RowOrder::Paired { head_dim: config.head_dim }
+                }
+                _ => RowOrder::Same,
+            };
+            let shape = if transposed { [inp, rows] } else { [rows, inp] };
+            let name = format!("{module}.weight");
+            parts.push(match if blocks { self.read_blocks(&name, shape, order)? } else { None } {
+                Some(stored) => stored,
+                None => Stored::F32(self.read(&name, &shape, order, transposed)?),
+            });
+            if biased {
+                bias.extend(self.read(&format!("{module}.bias"), &[rows], order, false)?);
+            }
+        }
+        Ok(Stacked { out: whole[0], inp, parts, bias: biased.then_some(bias) })
+    }
+
+    /// The full names of the modules that hold a part.
+    fn choose(&self, config: &Config, part: Part, layer: usize) -> Result<Vec<String>> {
+        let lists = self.naming.modules(part, config);
+        let full = |module: &&str| {
+            let module = module.replace("{}", &layer.to_string());
+            match module.strip_prefix('/') {
+                Some(module) => module.to_owned(),
+                None => format!("{}{module}", self.prefix),
+            }
         };
-        if !self.left.remove(&stored) {
-            bail!("{}: tensor {stored} is missing; the file is incomplete or of another architecture", self.file);
+        let full = |list: &&[&str]| list.iter().map(full).collect::<Vec<_>>();
+        let stored = lists.iter().map(full).find(|list| self.left.contains(&format!("{}.weight", list[0])));
+        match stored.or_else(|| lists.first().map(full)) {
+            Some(modules) => Ok(modules),
+            None => bail!("{}: {} has no place for its {part:?}", self.file, config.architecture),
+        }
+    }
+
+    /// A stored tensor's blocks, where it has some that the int8 kernels take as they are.
+    fn read_blocks(&mut self, name: &str, shape: [usize; 2], order: RowOrder) -> Result<Option<Stored>> {
+        let Source::Gguf(gguf) = &mut self.source else { return Ok(None) };
+        // A wrong shape is `read`'s to report.
+        if gguf.shape(name).as_deref() != Some(&shape) || !self.left.contains(name) {
+            return Ok(None);
+        }
+        let Some((quants, scales)) = gguf.blocks(name)? else { return Ok(None) };
+        if let Some(at) = scales.iter().position(|scale| !scale.is_finite()) {
+            bail!("{}: tensor {name} has the scale {} at block {at}; the file is damaged", self.file, scales[at]);
+        }
+        self.left.remove(name);
+        Ok(Some(Stored::Blocks {
+            quants: in_order(quants, order, shape[0]),
+            scales: in_order(scales, order, shape[0]),
+        }))
+    }
+
+    /// The values of a stored tensor in f32. A missing one is noted and stands in as zeros, so that `finish` can name all.
+    fn read(&mut self, name: &str, shape: &[usize], order: RowOrder, transposed: bool) -> Result<Vec<f32>> {
+        if !self.left.remove(name) {
+            self.missing.push(name.to_owned());
+            return Ok(vec![0.0; shape.iter().product()]);
         }
         let (values, found) = match &mut self.source {
             Source::Safetensors(tensors) => {
                 let tensor = tensors
-                    .load(&stored, &Device::Cpu)
+                    .load(name, &Device::Cpu)
                     .and_then(|t| t.to_dtype(DType::F32))
-                    .with_context(|| format!("{}: tensor {stored} cannot be read", self.file))?;
+                    .with_context(|| format!("{}: tensor {name} cannot be read", self.file))?;
                 let found = tensor.dims().to_vec();
                 (tensor.flatten_all()?.to_vec1()?, found)
             }
-            Source::Gguf(gguf) => gguf.tensor(&stored)?,
+            Source::Gguf(gguf) => gguf.tensor(name)?,
         };
         ensure!(
             found == shape,
-            "{}: tensor {stored} has the shape {found:?}, but the model's configuration asks for {shape:?}",
+            "{}: tensor {name} has the shape {found:?}, but the model's configuration asks for {shape:?}",
             self.file
         );
         if let Some(at) = values.iter().position(|v: &f32| !v.is_finite()) {
-            bail!("{}: tensor {stored} holds {} at element {at}; the file is damaged", self.file, values[at]);
+            bail!("{}: tensor {name} holds {} at element {at}; the file is damaged", self.file, values[at]);
         }
-        match &self.source {
-            Source::Gguf(_) if name.ends_with("q_proj.weight") => Ok(unpermute(&values, self.heads.0, shape)),
-            Source::Gguf(_) if name.ends_with("k_proj.weight") => Ok(unpermute(&values, self.heads.1, shape)),
-            _ => Ok(values),
+        if transposed {
+            let (inp, out) = (shape[0], shape[1]);
+            return Ok((0..out)
+                .flat_map(|o| (0..inp).map(move |i| (o, i)))
+                .map(|(o, i)| values[i * out + o])
+                .collect());
         }
+        Ok(in_order(values, order, shape[0]))
     }
 
-    /// GGUF's divisors of the rotary frequencies.
-    pub fn rope_factors(&mut self, half: usize) -> Result<Vec<f32>> {
-        self.take("rope_freqs.weight", &[half])
-    }
-
-    /// Errs with the names of tensors that nobody asked for.
+    /// Errs with the names of tensors that are missing, or that nobody asked for.
     pub fn finish(self) -> Result<()> {
-        let names: Vec<&str> = self.left.iter().map(String::as_str).collect();
+        let list = |names: &[&str]| {
+            format!("{}{}", names[..names.len().min(8)].join(", "), if names.len() > 8 { ", …" } else { "" })
+        };
+        let missing: Vec<&str> = self.missing.iter().map(String::as_str).collect();
+        let left: Vec<&str> = self.left.iter().map(String::as_str).collect();
         ensure!(
-            names.is_empty(),
-            "{}: {} tensors of the file are not part of the architecture that its configuration names: {}{}",
+            missing.is_empty(),
+            "{}: {} tensors are missing: {}; the file is incomplete or of another architecture{}",
             self.file,
-            names.len(),
-            names[..names.len().min(8)].join(", "),
-            if names.len() > 8 { ", …" } else { "" }
+            missing.len(),
+            list(&missing),
+            if left.is_empty() {
+                String::new()
+            } else {
+                format!(" (it holds {} others, e.g. {})", left.len(), list(&left[..1]))
+            }
+        );
+        ensure!(
+            left.is_empty(),
+            "{}: {} tensors of the file are not part of the architecture that its configuration names: {}",
+            self.file,
+            left.len(),
+            list(&left)
         );
         Ok(())
     }
 }
 
-/// Buffers that old checkpoints store although they follow from the configuration.
-fn is_derived(name: &str) -> bool {
-    name.ends_with(".rotary_emb.inv_freq")
-}
-
-/// llama.cpp's name for a tensor of a Llama checkpoint.
-fn gguf_name(name: &str) -> Result<String> {
-    Ok(match name {
-        "rope_freqs.weight" => name.to_owned(),
-        "model.embed_tokens.weight" => "token_embd.weight".into(),
-        "model.norm.weight" => "output_norm.weight".into(),
-        "lm_head.weight" => "output.weight".into(),
-        _ => {
-            let rest = name.strip_prefix("model.layers.").with_context(|| format!("no GGUF name for {name}"))?;
-            let (layer, part) = rest.split_once('.').with_context(|| format!("no GGUF name for {name}"))?;
-            let (module, kind) = part.rsplit_once('.').with_context(|| format!("no GGUF name for {name}"))?;
-            let module = match module {
-                "input_layernorm" => "attn_norm",
-                "post_attention_layernorm" => "ffn_norm",
-                "self_attn.q_proj" => "attn_q",
-                "self_attn.k_proj" => "attn_k",
-                "self_attn.v_proj" => "attn_v",
-                "self_attn.o_proj" => "attn_output",
-                "mlp.gate_proj" => "ffn_gate",
-                "mlp.up_proj" => "ffn_up",
-                "mlp.down_proj" => "ffn_down",
-                _ => bail!("no GGUF name for {name}"),
-            };
-            format!("blk.{layer}.{module}.{kind}")
-        }
-    })
-}
-
-/// Undoes llama.cpp's order of q and k rows: there, dimensions i and i + d/2 of a head lie side by side.
-fn unpermute(values: &[f32], heads: usize, shape: &[usize]) -> Vec<f32> {
-    let (rows, inp) = (shape[0], shape[1]);
-    let head_dim = rows / heads;
-    let mut out = vec![0.0; values.len()];
-    for row in 0..rows {
-        let (head, within) = (row / head_dim, row % head_dim);
-        let (half, i) = (within / (head_dim / 2), within % (head_dim / 2));
-        let stored = head * head_dim + i * 2 + half;
-        out[row * inp..][..inp].copy_from_slice(&values[stored * inp..][..inp]);
+/// The rows of a tensor in the decoder's order.
+fn in_order<T: Copy>(values: Vec<T>, order: RowOrder, rows: usize) -> Vec<T> {
+    if matches!(order, RowOrder::Same) {
+        return values;
     }
-    out
+    let width = values.len() / rows;
+    (0..rows).flat_map(|row| &values[order.stored(row) * width..][..width]).copied().collect()
 }

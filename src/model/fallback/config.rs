@@ -14,10 +14,8 @@ pub struct Read {
     pub context_length: usize,
     /// The output matrix is the embedding.
     pub tied: bool,
+    pub kv_bytes_per_token: usize,
 }
-
-/// Longest context offered: the rotary tables are made anew for each batch, and the stock caches are copied at each step.
-const POSITIONS: usize = 8192;
 
 /// Sizes that stock models divide by or index with, in any family's words.
 const COUNTS: [&str; 10] = [
@@ -76,15 +74,23 @@ pub fn read(config: &Value, family: &Family, file: &str) -> Result<Read> {
     // Stock models keep one key too many in a window, and all of them when decoding: within it they are right.
     let is_windowed = json.get("use_sliding_window").and_then(Value::as_bool).unwrap_or(true);
     let window = number("sliding_window").filter(|_| is_windowed).unwrap_or(positions);
-    let context_length = window.min(positions).min(POSITIONS);
+    let context_length = window.min(positions);
     ensure!(context_length > 0, "{file}: the model's context length is 0; the file is damaged");
-    for key in ["max_position_embeddings", "sliding_window"] {
-        if json.contains_key(key) {
-            json.insert(key.into(), context_length.into());
-        }
+    if json.contains_key("sliding_window") {
+        json.insert("sliding_window".into(), context_length.into());
     }
+    let kv_bytes_per_token = kv_width(&json).context("layers or heads are missing").with_context(|| file.to_owned())?;
     let tied = json.get("tie_word_embeddings").and_then(Value::as_bool).unwrap_or(false);
-    Ok(Read { json: json.into(), vocab, context_length, tied })
+    Ok(Read { json: json.into(), vocab, context_length, tied, kv_bytes_per_token })
+}
+
+/// Keys and values of all layers, in f32.
+fn kv_width(json: &Map<String, Value>) -> Option<usize> {
+    let number = |keys: [&str; 2]| keys.iter().find_map(|key| json.get(*key)?.as_u64()).map(|number| number as usize);
+    let heads = number(["num_attention_heads", "n_head"])?;
+    let kv_heads = number(["num_key_value_heads", "num_kv_heads"]).unwrap_or(heads);
+    let head_dim = number(["head_dim", "head_dim"]).or(Some(number(["hidden_size", "n_embd"])? / heads))?;
+    Some(2 * number(["num_hidden_layers", "n_layer"])? * kv_heads * head_dim * size_of::<f32>())
 }
 
 /// Rotary parameters stand in `rope_parameters` since transformers 5. No stock model scales them rightly.
@@ -123,6 +129,7 @@ mod tests {
 
     fn starcoder2() -> Value {
         json!({"model_type": "starcoder2", "vocab_size": 288, "num_attention_heads": 4, "num_key_value_heads": 2,
+               "num_hidden_layers": 2, "hidden_size": 32,
                "max_position_embeddings": 256, "rope_theta": 10000.0, "sliding_window": 64})
     }
 
@@ -133,14 +140,6 @@ mod tests {
         let mut off = starcoder2();
         off["use_sliding_window"] = false.into();
         assert_eq!(super::read(&off, family("starcoder2"), "config.json").unwrap().context_length, 256);
-    }
-
-    #[test]
-    fn a_context_longer_than_the_tables_is_cut() {
-        let mut long = starcoder2();
-        long["max_position_embeddings"] = 131_072.into();
-        long["sliding_window"] = Value::Null;
-        assert_eq!(read(&long, family("starcoder2"), "config.json").unwrap().context_length, POSITIONS);
     }
 
     #[test]

@@ -291,7 +291,7 @@ pub const FAMILIES: &[Family] = &[
             ("scale_attn_weights", "true"),
             ("tie_word_embeddings", "true"),
         ],
-        sets: &[],
+        sets: &[("num_key_value_heads", "1")],
         max_rows: ANY,
         open: |config, weights| {
             let optional = |key: &str| config[key].as_u64().map(|number| number as usize);

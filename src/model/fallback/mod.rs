@@ -18,7 +18,10 @@ use serde_json::Value;
 
 use self::family::{FAMILIES, Family, Step};
 use self::tensors::Tensors;
-use super::plan::{Consumer, Job};
+use super::plan::{Consumer, Job, Limits, Statistics};
+
+/// Fewest positions in a rotary table: the stock Granite takes heads for positions when it looks whether its cache is full.
+const POSITIONS: usize = 512;
 
 /// A model of candle-transformers with its weights in f32.
 pub struct FallbackModel {
@@ -27,12 +30,18 @@ pub struct FallbackModel {
     tensors: Tensors,
     vocab: usize,
     context_length: usize,
+    kv_bytes_per_token: usize,
 }
 
 impl FallbackModel {
     /// Whether `model_type` of a config.json names an architecture that runs here.
     pub fn supports(model_type: &str) -> bool {
         FAMILIES.iter().any(|family| family.model_type == model_type)
+    }
+
+    /// Whether the model of that config.json runs here.
+    pub fn is_for(config: &Value) -> bool {
+        config.get("model_type").and_then(Value::as_str).is_some_and(Self::supports)
     }
 
     /// (`model_type`, models that have it) of all that run here, for messages and docs.
@@ -43,17 +52,25 @@ impl FallbackModel {
     /// Loads safetensors; `file` is the name of config.json in messages. Errs where the configuration asks for something
     /// that the stock model would ignore, and where tensors are missing, left over, misshaped or not finite.
     pub fn load(config: &Value, file: &str, weights: &[PathBuf]) -> Result<Self> {
-        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
-        let family = FAMILIES.iter().find(|family| family.model_type == model_type).with_context(|| {
-            let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_type).collect();
-            format!("{file}: model_type is \"{model_type}\", which does not run here; these do: {}", known.join(", "))
-        })?;
-        let read = config::read(config, family, file)?;
+        let (family, read) = read(config, file)?;
         let tensors = Tensors::load(weights, read.tied)?;
-        let model = Self { family, config: read.json, tensors, vocab: read.vocab, context_length: read.context_length };
-        drop(model.open().with_context(|| format!("{file}: the model cannot be built from it"))?);
+        let model = Self {
+            family,
+            config: read.json,
+            tensors,
+            vocab: read.vocab,
+            context_length: read.context_length,
+            kv_bytes_per_token: read.kv_bytes_per_token,
+        };
+        drop(model.open(0).with_context(|| format!("{file}: the model cannot be built from it"))?);
         model.tensors.finish()?;
         Ok(model)
+    }
+
+    /// Longest sequence in tokens, and bytes of keys and values for each of them, without any weights.
+    pub fn limits(config: &Value, file: &str) -> Result<(usize, usize)> {
+        let (_, read) = read(config, file)?;
+        Ok((read.context_length, read.kv_bytes_per_token))
     }
 
     pub fn architecture(&self) -> &'static str {
@@ -70,39 +87,59 @@ impl FallbackModel {
         self.context_length
     }
 
-    /// Weights, shared ones counted once.
+    /// Keys and values of one token of one sequence, as if every layer kept them.
+    pub fn kv_bytes_per_token(&self) -> usize {
+        self.kv_bytes_per_token
+    }
+
+    /// Numbers that a token's activations come to at once, about.
+    pub fn width(&self) -> usize {
+        let number = |key: &str| self.config[key].as_u64().map(|number| number as usize);
+        let hidden = number("hidden_size").or(number("n_embd")).unwrap_or(0);
+        number("intermediate_size").or(number("n_inner")).unwrap_or(4 * hidden) + 4 * hidden
+    }
+
+    /// Weights, shared ones counted once; in f32.
     pub fn parameters(&self) -> usize {
         self.tensors.elements()
     }
 
     /// Runs all jobs and calls `finished(job)` as each ends; what [`super::plan::run`] promises holds, but for bits.
-    /// A batch computes at most `batch_tokens` tokens a step, and at least one row.
     pub fn run<C: Consumer>(
         &self,
         jobs: &[Job],
         consumers: &mut [C],
-        batch_tokens: usize,
+        limits: Limits,
         finished: &mut dyn FnMut(usize, &mut C) -> Result<()>,
-    ) -> Result<()> {
+    ) -> Result<Statistics> {
+        let mut statistics = Statistics::default();
         let mut order: Vec<usize> = (0..jobs.len()).collect();
         // Rows that end together waste least: a batch steps until its last row ends.
-        let key = |job: usize| (jobs[job].want_from, jobs[job].tokens.len(), &jobs[job].tokens, job);
+        let key = |job: usize| (jobs[job].want_from, jobs[job].max_length, &jobs[job].tokens, job);
         order.sort_by(|&a, &b| key(a).cmp(&key(b)));
         for equal in order.chunk_by(|&a, &b| jobs[a].want_from == jobs[b].want_from) {
-            let rows = (batch_tokens / (jobs[equal[0]].want_from + 1)).clamp(1, self.family.max_rows);
             let mut waiting = equal;
             while !waiting.is_empty() {
-                let mut end = rows.min(waiting.len());
-                // Identical prompts stay in one batch, so that their answers are identical.
-                while rows > 1 && end < waiting.len() && jobs[waiting[end]].tokens == jobs[waiting[end - 1]].tokens {
-                    end += 1;
-                }
-                let (batch, others) = waiting.split_at(end);
-                self.run_batch(batch, jobs, consumers, finished)?;
+                let (batch, others) = waiting.split_at(self.rows(waiting, jobs, limits));
+                self.run_batch(batch, jobs, consumers, &mut statistics, finished)?;
                 waiting = others;
             }
         }
-        Ok(())
+        Ok(statistics)
+    }
+
+    /// How many of the waiting jobs step together: at least one.
+    fn rows(&self, waiting: &[usize], jobs: &[Job], limits: Limits) -> usize {
+        let first = &jobs[waiting[0]];
+        let by_tokens = limits.batch_tokens / (first.want_from + 1);
+        let by_memory = limits.kv_bytes / (first.max_length * self.kv_bytes_per_token).max(1);
+        let rows = by_tokens.min(by_memory).clamp(1, self.family.max_rows);
+        let mut end = rows.min(waiting.len());
+        // Identical prompts stay in one batch, so that their answers are identical.
+        while rows > 1 && end < waiting.len() && jobs[waiting[end]].tokens == jobs[waiting[end - 1]].tokens {
+            end += 1;
+        }
+        end
     }
 
     /// Steps jobs of one `want_from` together until all have ended.
@@ -111,13 +148,17 @@ impl FallbackModel {
         batch: &[usize],
         jobs: &[Job],
         consumers: &mut [C],
+        statistics: &mut Statistics,
         finished: &mut dyn FnMut(usize, &mut C) -> Result<()>,
     ) -> Result<()> {
-        // Opened anew, for the caches of the batch before; weights are shared, so this costs no more than rotary tables.
-        let mut step = self.open()?;
+        // Opened anew, with empty caches; weights are shared, so this costs no more than rotary tables.
+        let longest = batch.iter().map(|&job| jobs[job].max_length.max(jobs[job].tokens.len())).max().unwrap_or(0);
+        let mut step = self.open(longest)?;
         let mut position = jobs[batch[0]].want_from;
         let prompts: Vec<u32> = batch.iter().flat_map(|&job| &jobs[job].tokens[..=position]).copied().collect();
         let mut logits = self.logits(&mut step, &prompts, batch.len(), 0)?;
+        statistics.prefilled_tokens += batch.iter().map(|&job| jobs[job].tokens.len()).sum::<usize>();
+        statistics.steps += 1;
         let mut live = vec![true; batch.len()];
         loop {
             // A row that has ended goes on with any token; the stock caches cannot drop it.
@@ -131,7 +172,10 @@ impl FallbackModel {
                 );
                 let answer = consumers[job].consume(position, values)?;
                 match jobs[job].tokens.get(position + 1).copied().or(answer) {
-                    Some(token) => next[row] = token,
+                    Some(token) => {
+                        next[row] = token;
+                        statistics.decoded_tokens += usize::from(position + 1 >= jobs[job].tokens.len());
+                    }
                     None => {
                         live[row] = false;
                         finished(job, &mut consumers[job])?;
@@ -142,13 +186,19 @@ impl FallbackModel {
                 return Ok(());
             }
             position += 1;
+            statistics.steps += 1;
             logits = self.logits(&mut step, &next, batch.len(), position)?;
         }
     }
 
-    fn open(&self) -> Result<Step> {
+    /// The model with empty caches, for sequences of up to so many tokens.
+    fn open(&self, longest: usize) -> Result<Step> {
+        let mut config = self.config.clone();
+        if let Some(positions) = config.get_mut("max_position_embeddings") {
+            *positions = longest.max(POSITIONS).min(self.context_length).into();
+        }
         let weights = VarBuilder::from_backend(Box::new(self.tensors.clone()), DType::F32, Device::Cpu);
-        (self.family.open)(&self.config, weights)
+        (self.family.open)(&config, weights)
     }
 
     /// Logits behind the last of each row's `tokens`, row after row.
@@ -164,4 +214,13 @@ impl FallbackModel {
         );
         Ok(logits)
     }
+}
+
+fn read(config: &Value, file: &str) -> Result<(&'static Family, config::Read)> {
+    let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
+    let family = FAMILIES.iter().find(|family| family.model_type == model_type).with_context(|| {
+        let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_type).collect();
+        format!("{file}: model_type is \"{model_type}\", which does not run here; these do: {}", known.join(", "))
+    })?;
+    Ok((family, config::read(config, family, file)?))
 }

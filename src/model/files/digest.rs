@@ -3,13 +3,14 @@
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// Files up to this size are hashed in full at every load (measured: 0.09 s for 98 MB with SHA instructions, about
+/// Files up to this size are hashed in full once a process (measured: 0.09 s for 98 MB with SHA instructions, about
 /// three times that without); the digest of larger ones is kept beside path, size and modification time.
 const ALWAYS_HASHED: u64 = 512 * 1024 * 1024;
 
@@ -33,17 +34,22 @@ pub(super) fn read(path: &Path) -> Result<String> {
     }
 }
 
-/// SHA-256 of a file: read now up to 512 MiB; above, as remembered in `cache` while path, size and
-/// modification time stay the same. A cache that cannot be written costs time, never the result.
+/// SHA-256 of a file, as remembered while path, size and modification time stay the same: within this process, and in
+/// `cache` for files above 512 MiB. A cache that cannot be written costs time, never the result.
 pub(super) fn of_file(path: &Path, cache: &Path) -> Result<String> {
+    static KNOWN: Mutex<Vec<Memo>> = Mutex::new(Vec::new());
     let meta = fs::metadata(path).with_context(|| format!("cannot open {}", path.display()))?;
-    if meta.len() <= ALWAYS_HASHED {
-        return read(path);
+    let Some(mut memo) = Memo::of(path, &meta) else { return read(path) };
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(same) = known().iter().find(|known| known.is_of_the_file_of(&memo)) {
+        return Ok(same.sha256.clone());
     }
-    remembered(path, &meta, cache)
+    memo.sha256 = if meta.len() <= ALWAYS_HASHED { read(path)? } else { remembered(path, &meta, cache)? };
+    known().push(memo.clone());
+    Ok(memo.sha256)
 }
 
-#[derive(Serialize, Deserialize, PartialEq, Clone)]
+#[derive(Serialize, Deserialize, Clone)]
 struct Memo {
     path: String,
     bytes: u64,
@@ -51,16 +57,30 @@ struct Memo {
     sha256: String,
 }
 
+impl Memo {
+    /// Without the digest; `None` where the system does not tell when a file was modified.
+    fn of(path: &Path, meta: &fs::Metadata) -> Option<Self> {
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+        let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        Some(Self {
+            path: real.to_string_lossy().into_owned(),
+            bytes: meta.len(),
+            modified_ns: modified.as_nanos(),
+            sha256: String::new(),
+        })
+    }
+
+    fn is_of_the_file_of(&self, other: &Self) -> bool {
+        (&self.path, self.bytes, self.modified_ns) == (&other.path, other.bytes, other.modified_ns)
+    }
+}
+
 fn remembered(path: &Path, meta: &fs::Metadata, cache: &Path) -> Result<String> {
-    let real = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let Some(modified) = modified else { return read(path) };
-    let name = real.to_string_lossy().into_owned();
-    let memo_path = cache.join("digests").join(format!("{}.json", hex(Sha256::digest(name.as_bytes()))));
-    let mut memo = Memo { path: name, bytes: meta.len(), modified_ns: modified.as_nanos(), sha256: String::new() };
+    let Some(mut memo) = Memo::of(path, meta) else { return read(path) };
+    let memo_path = cache.join("digests").join(format!("{}.json", hex(Sha256::digest(memo.path.as_bytes()))));
     let kept = fs::read(&memo_path).ok().and_then(|bytes| serde_json::from_slice::<Memo>(&bytes).ok());
     if let Some(kept) = kept
-        && (Memo { sha256: String::new(), ..kept.clone() }) == memo
+        && kept.is_of_the_file_of(&memo)
     {
         return Ok(kept.sha256);
     }

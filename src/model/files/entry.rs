@@ -81,7 +81,7 @@ fn present(entry: &Entry, places: &Places) -> Result<BTreeMap<String, PathBuf>> 
     for file in &entry.files {
         let mut problems = Vec::new();
         for path in candidates(entry, file, places) {
-            match cache::verify(&path, file, &places.cache) {
+            match cache::verify(&path, file, places) {
                 Ok(()) => {
                     files.insert(file.path.clone(), path);
                     break;
@@ -100,5 +100,5 @@ fn named(entry: &Entry, files: BTreeMap<String, PathBuf>, places: &Places) -> Re
     let names = files.keys().cloned().collect();
     let choice: Choice = layout::choose(&entry.name, &names, None, || bail!("the catalog holds no sharded model"))?;
     let commit = entry.hub.as_ref().map(|hub| hub.commit.clone());
-    layout::assemble(files, &choice, entry.name.clone(), commit, &places.cache)
+    layout::assemble(files, &choice, entry.name.clone(), commit, places)
 }

@@ -73,7 +73,7 @@ pub(super) fn whole(places: &Places, id: &HubId) -> Result<Option<ModelFiles>> {
     if !choice.names().iter().all(same_size) {
         return Ok(None);
     }
-    layout::take(&folder, &choice, label(id, &choice), Some(commit), &places.cache).map(Some)
+    layout::take(&folder, &choice, label(id, &choice), Some(commit), places).map(Some)
 }
 
 /// Whether the index has to be there before the choice can be made.
@@ -89,7 +89,7 @@ pub(super) fn found(places: &Places, id: &HubId) -> Result<Option<ModelFiles>> {
         return Ok(None);
     }
     let choice = layout::choose_in(&folder, id.file.as_deref())?;
-    layout::take(&folder, &choice, label(id, &choice), Some(commit), &places.cache).map(Some)
+    layout::take(&folder, &choice, label(id, &choice), Some(commit), places).map(Some)
 }
 
 /// `org--name`, or the stem of a GGUF file: fit for a folder's name.

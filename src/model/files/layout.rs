@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{ModelFiles, digest, spec};
+use super::{ModelFiles, Places, digest, spec};
 
 /// What is taken beside the weights where it is there.
 const SIDE_FILES: [&str; 10] = [
@@ -144,10 +144,10 @@ pub(super) fn take(
     choice: &Choice,
     label: String,
     commit: Option<String>,
-    cache: &Path,
+    places: &Places,
 ) -> Result<ModelFiles> {
     let files = choice.names().into_iter().map(|name| (name.to_string(), folder.join(name))).collect();
-    assemble(files, choice, label, commit, cache)
+    assemble(files, choice, label, commit, places)
 }
 
 /// As [`take`], for files that lie in different folders.
@@ -156,14 +156,14 @@ pub(super) fn assemble(
     choice: &Choice,
     label: String,
     commit: Option<String>,
-    cache: &Path,
+    places: &Places,
 ) -> Result<ModelFiles> {
     let mut path = |name: &str| files.remove(name);
     match choice {
         Choice::Gguf(name) => {
             let weights = path(name).with_context(|| format!("{label} lacks {name}"))?;
             looks_whole(&weights)?;
-            let digest = checked_digest(&weights, cache)?;
+            let digest = checked_digest(&weights, places)?;
             Ok(ModelFiles::Gguf { label, weights, digest, commit })
         }
         Choice::Folder { weights, .. } => {
@@ -172,7 +172,7 @@ pub(super) fn assemble(
             for name in weights {
                 let shard = path(name).with_context(|| format!("{label} lacks {name}"))?;
                 looks_whole(&shard)?;
-                digests.push(checked_digest(&shard, cache)?);
+                digests.push(checked_digest(&shard, places)?);
                 shards.push(shard);
             }
             Ok(ModelFiles::Folder {
@@ -183,7 +183,7 @@ pub(super) fn assemble(
                 chat_template: path("chat_template.jinja"),
                 weights: shards,
                 extra: files,
-                digest: digest::combine(&digests),
+                digest: if places.hash { digest::combine(&digests) } else { String::new() },
                 label,
                 commit,
             })
@@ -199,8 +199,12 @@ pub(super) fn digest_in_name(path: &Path) -> Option<String> {
     (name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())).then(|| name.to_lowercase())
 }
 
-fn checked_digest(path: &Path, cache: &Path) -> Result<String> {
-    let found = digest::of_file(path, cache)?;
+/// The file's digest, or nothing where `places` hashes nothing.
+fn checked_digest(path: &Path, places: &Places) -> Result<String> {
+    if !places.hash {
+        return Ok(String::new());
+    }
+    let found = digest::of_file(path, &places.cache)?;
     match digest_in_name(path) {
         Some(expected) if expected != found => bail!(
             "{} is damaged: its SHA-256 is {found}, the hub's cache says {expected}; delete it and fetch it again",

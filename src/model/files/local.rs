@@ -15,7 +15,7 @@ pub(super) fn resolve(path: &Path, places: &Places) -> Result<ModelFiles> {
             Choice::Gguf(name) => stem(name.as_ref()),
             Choice::Folder { .. } => folder_label(path),
         };
-        return layout::take(path, &choice, label, None, &places.cache);
+        return layout::take(path, &choice, label, None, places);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     if !name.ends_with(".gguf") {
@@ -25,7 +25,7 @@ pub(super) fn resolve(path: &Path, places: &Places) -> Result<ModelFiles> {
         );
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    layout::take(folder, &Choice::Gguf(name.clone()), stem(name.as_ref()), None, &places.cache)
+    layout::take(folder, &Choice::Gguf(name.clone()), stem(name.as_ref()), None, places)
 }
 
 /// A file's name without its extension, fit for a folder's name.

@@ -60,6 +60,9 @@ pub struct Places {
     pub python: Vec<OsString>,
     /// How long a hub may take to give its first answer.
     pub patience: Duration,
+    /// Whether files are hashed. Without it a model of any size is found at once, but its digest is empty and nothing
+    /// is verified but sizes.
+    pub hash: bool,
 }
 
 impl Places {
@@ -100,6 +103,7 @@ impl Places {
                 None => vec!["python3".into(), "python".into()],
             },
             patience: Duration::from_secs(8),
+            hash: true,
         })
     }
 }

@@ -11,8 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
-use super::activation::{gelu, softmax};
-use crate::model::kernel::PackedMatrix;
+use super::softmax::softmax;
+use crate::model::kernel::{PackedMatrix, gelu};
 
 /// What config.json says, as far as it changes a number.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,7 +207,7 @@ impl Bert {
             let mut attended = layer.attention_out.forward(&mixed, rows);
             layer.attention_norm.forward(&mut attended, Some(&x));
             let mut wide = layer.up.forward(&attended, rows);
-            wide.par_chunks_mut(self.config.intermediate).for_each(gelu);
+            gelu(&mut wide);
             x = layer.down.forward(&wide, rows);
             layer.norm.forward(&mut x, Some(&attended));
         }

@@ -2,8 +2,8 @@
 //!
 //! Reads the layout of Sentence Transformers. A text's vector is the same, bit for bit, whatever is encoded beside it.
 
-pub mod activation;
 pub mod bert;
+mod softmax;
 
 use std::path::{Path, PathBuf};
 
