@@ -227,6 +227,7 @@ fn a_whole_model_answers_with_the_texts_of_transformers() {
         })
         .unwrap();
     assert_eq!((answered, model.card().architecture.as_str()), (2, "gemma"));
+    assert!(!model.card().batch_invariant);
     let int8 = open(folder("gemma").to_str().unwrap(), &OpenOptions { precision: Precision::Int8, ..options });
     assert!(int8.err().unwrap().to_string().contains("runs in f32 only"));
 }

@@ -135,6 +135,8 @@ pub struct ModelCard {
     pub dtype: String,
     /// `cpu`, `cuda` or `metal`
     pub device: String,
+    /// Whether an answer's bits depend on nothing beside it: no neighbour, batch or thread.
+    pub batch_invariant: bool,
     pub context_length: usize,
     pub has_chat_template: bool,
 }

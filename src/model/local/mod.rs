@@ -76,6 +76,7 @@ impl LocalModel {
             architecture: engine.architecture().to_owned(),
             dtype: engine.precision().as_str().into(),
             device: device::kind(device).into(),
+            batch_invariant: engine.is_batch_invariant(),
             context_length: engine.context_length(),
             has_chat_template: interface.template.is_some(),
         };
