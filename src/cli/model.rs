@@ -182,6 +182,7 @@ fn inspected(model: &Inspection, format: Format) -> Result<String> {
     let mut lines: Vec<(&str, String)> = vec![("label", model.label.clone())];
     let way = match model.path {
         EnginePath::Own => "own decoder",
+        EnginePath::Fallback => "candle's model: f32 on the CPU, answers not batch-invariant",
         EnginePath::Refused => "refused: it cannot be run",
     };
     lines.push(("path", way.into()));
@@ -206,8 +207,11 @@ fn inspected(model: &Inspection, format: Format) -> Result<String> {
         lines.push(("chat template", card.chat_template.clone().unwrap_or_else(|| "none".into())));
     }
     if let Some(memory) = &model.memory {
-        let (f32, int8) = (megabytes(memory.weights_f32), megabytes(memory.weights_int8));
-        lines.push(("memory", format!("weights {f32} in f32, {int8} in int8 (auto takes {})", memory.auto)));
+        let f32 = megabytes(memory.weights_f32);
+        lines.push(match memory.weights_int8.map(megabytes) {
+            Some(int8) => ("memory", format!("weights {f32} in f32, {int8} in int8 (auto takes {})", memory.auto)),
+            None => ("memory", format!("weights {f32} in f32")),
+        });
         let per_token = memory.kv_per_token;
         lines
             .push(("", format!("keys and values {per_token} bytes a token, {} for 1000", megabytes(1000 * per_token))));

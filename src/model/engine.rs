@@ -1,34 +1,88 @@
-//! Runs jobs on whatever computes a model: the decoder on the CPU, or on an accelerator.
+//! Runs jobs on whatever computes a model: the decoder on the CPU or on an accelerator, or a model of candle-transformers.
+
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use candle_core::Device;
+use serde_json::Value;
 
 use super::decoder::Decoder;
 use super::decoder::config::Config;
 use super::decoder::device::Accelerator;
 use super::decoder::host::Host;
 use super::decoder::weights::Weights;
+use super::fallback::FallbackModel;
 use super::plan::{self, Consumer, Job, Limits, Statistics};
 use super::precision::Precision;
 
 pub enum Engine {
-    Host(Decoder<Host>),
-    Device(Decoder<Accelerator>),
+    Host(Box<Decoder<Host>>),
+    Device(Box<Decoder<Accelerator>>),
+    Fallback(FallbackModel),
 }
 
 impl Engine {
     pub fn load(config: Config, weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
         Ok(match device {
-            Device::Cpu => Engine::Host(Decoder::load(Host, config, weights, precision)?),
-            device => Engine::Device(Decoder::load(Accelerator(device.clone()), config, weights, precision)?),
+            Device::Cpu => Engine::Host(Box::new(Decoder::load(Host, config, weights, precision)?)),
+            device => Engine::Device(Box::new(Decoder::load(Accelerator(device.clone()), config, weights, precision)?)),
         })
     }
 
-    pub fn config(&self) -> &Config {
+    /// A model of candle-transformers, which runs in f32 on the CPU; `file` names config.json in messages.
+    pub fn fallback(
+        config: &Value,
+        file: &str,
+        weights: &[PathBuf],
+        device: &Device,
+        precision: Precision,
+    ) -> Result<Self> {
+        ensure!(matches!(device, Device::Cpu), "{file}: this architecture runs on the CPU only; take --device cpu");
+        ensure!(
+            precision != Precision::Int8,
+            "{file}: this architecture runs in f32 only; leave --precision out, or take f32"
+        );
+        Ok(Engine::Fallback(FallbackModel::load(config, file, weights)?))
+    }
+
+    /// As `model_type` of config.json.
+    pub fn architecture(&self) -> &str {
         match self {
-            Engine::Host(decoder) => decoder.config(),
-            Engine::Device(decoder) => decoder.config(),
+            Engine::Host(decoder) => &decoder.config().architecture,
+            Engine::Device(decoder) => &decoder.config().architecture,
+            Engine::Fallback(model) => model.architecture(),
         }
+    }
+
+    /// Longest sequence in tokens.
+    pub fn context_length(&self) -> usize {
+        match self {
+            Engine::Host(decoder) => decoder.config().context_length,
+            Engine::Device(decoder) => decoder.config().context_length,
+            Engine::Fallback(model) => model.context_length(),
+        }
+    }
+
+    /// Tokens that the model knows.
+    pub fn vocab(&self) -> usize {
+        match self {
+            Engine::Host(decoder) => decoder.config().vocab,
+            Engine::Device(decoder) => decoder.config().vocab,
+            Engine::Fallback(model) => model.vocab(),
+        }
+    }
+
+    pub fn kv_bytes_per_token(&self) -> usize {
+        match self {
+            Engine::Host(decoder) => decoder.config().kv_bytes_per_token(),
+            Engine::Device(decoder) => decoder.config().kv_bytes_per_token(),
+            Engine::Fallback(model) => model.kv_bytes_per_token(),
+        }
+    }
+
+    /// Whether an answer's bits depend on nothing beside it.
+    pub fn is_batch_invariant(&self) -> bool {
+        matches!(self, Engine::Host(_))
     }
 
     /// `F32` or `Int8`.
@@ -36,6 +90,7 @@ impl Engine {
         match self {
             Engine::Host(decoder) => decoder.precision(),
             Engine::Device(decoder) => decoder.precision(),
+            Engine::Fallback(_) => Precision::F32,
         }
     }
 
@@ -50,6 +105,7 @@ impl Engine {
         match self {
             Engine::Host(decoder) => plan::run(decoder, jobs, consumers, limits, finished),
             Engine::Device(decoder) => plan::run(decoder, jobs, consumers, limits, finished),
+            Engine::Fallback(model) => model.run(jobs, consumers, limits, finished),
         }
     }
 
@@ -58,13 +114,15 @@ impl Engine {
         let Some(memory) = max_memory else {
             return Ok(Limits { batch_tokens, kv_bytes: usize::MAX });
         };
-        let config = self.config();
-        let weights = config.weight_bytes(self.precision());
+        let (weights, width) = match self {
+            Engine::Host(decoder) => size(decoder.config(), self.precision()),
+            Engine::Device(decoder) => size(decoder.config(), self.precision()),
+            Engine::Fallback(model) => (model.parameters() * size_of::<f32>(), model.width()),
+        };
         // What a step needs beside: rows of activations, and logits.
-        let step = batch_tokens * 4 * size_of::<f32>() * (config.mlp_width() + 4 * config.hidden)
-            + plan::LOGIT_ROWS * config.vocab * size_of::<f32>();
+        let step = batch_tokens * 4 * size_of::<f32>() * width + plan::LOGIT_ROWS * self.vocab() * size_of::<f32>();
         let kv_bytes = memory.saturating_sub((weights + step) as u64);
-        let token = config.kv_bytes_per_token() as u64;
+        let token = self.kv_bytes_per_token() as u64;
         ensure!(
             kv_bytes >= 16 * token,
             "--max-memory of {} MiB is too little: the weights take {} MiB, a step of {batch_tokens} tokens {} MiB; allow \
@@ -76,4 +134,9 @@ impl Engine {
         );
         Ok(Limits { batch_tokens, kv_bytes: usize::try_from(kv_bytes).unwrap_or(usize::MAX) })
     }
+}
+
+/// Bytes of the weights, and the numbers that a token's activations come to at once.
+fn size(config: &Config, precision: Precision) -> (usize, usize) {
+    (config.weight_bytes(precision), config.mlp_width() + 4 * config.hidden)
 }

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::decoder::config::Config;
 use super::decoder::{families, gguf_config};
+use super::fallback::FallbackModel;
 use super::files::{self, Access, ModelFiles, Places};
 use super::gguf::Gguf;
 use super::local::{Interface, read_json};
@@ -46,6 +47,8 @@ pub struct Inspection {
 pub enum EnginePath {
     /// The decoder of this program: batch-invariant, prefixes shared.
     Own,
+    /// A model of candle-transformers, in batches of equal length.
+    Fallback,
     /// None; it cannot be run.
     Refused,
 }
@@ -75,7 +78,8 @@ pub struct Token {
 #[derive(Debug, Serialize)]
 pub struct Memory {
     pub weights_f32: u64,
-    pub weights_int8: u64,
+    /// None where the architecture runs in f32 only.
+    pub weights_int8: Option<u64>,
     /// Keys and values of one token of one sequence.
     pub kv_per_token: u64,
     /// What `--precision auto` takes.
@@ -87,21 +91,31 @@ pub fn inspect(spec: &str, options: &OpenOptions) -> Result<Inspection> {
     let places = Places { hash: false, ..Places::from_env()? };
     let access = Access::new(options.offline, options.quiet);
     let files = files::resolve_in(spec, Some(catalog::Kind::Model), &places, &access)?;
-    let (format, architecture, config, interface, tensors) = match &files {
+    let mut path = EnginePath::Own;
+    let (format, architecture, shape, interface, tensors) = match &files {
         ModelFiles::Gguf { weights, .. } => {
             let gguf = Gguf::open(weights)?;
             let architecture = gguf.metadata().string("general.architecture")?.to_owned();
             let interface = Interface::from_gguf(gguf.metadata(), options);
             let tensors: Vec<(String, u64)> = gguf.tensor_sizes().collect();
-            ("gguf", architecture, gguf_config::from_gguf(&gguf), interface, tensors)
+            let shape = gguf_config::from_gguf(&gguf).map(|config| Shape::of(&config));
+            ("gguf", architecture, shape, interface, tensors)
         }
         ModelFiles::Folder { config, weights, .. } => {
             let json = read_json(config)?;
             let architecture = json.get("model_type").and_then(Json::as_str).unwrap_or("(none)").to_owned();
             let interface = Interface::from_folder(&files, &json, options);
-            let shape = families::from_json(&json, &config.display().to_string());
             let tensors = weights.iter().map(|path| safetensors_sizes(path)).collect::<Result<Vec<_>>>()?;
-            ("safetensors", architecture, shape, interface, tensors.into_iter().flatten().collect())
+            let tensors: Vec<(String, u64)> = tensors.into_iter().flatten().collect();
+            let file = config.display().to_string();
+            let shape = if FallbackModel::is_for(&json) {
+                path = EnginePath::Fallback;
+                let elements: u64 = tensors.iter().map(|(_, elements)| elements).sum();
+                FallbackModel::limits(&json, &file).map(|limits| Shape::of_fallback(limits, elements))
+            } else {
+                families::from_json(&json, &file).map(|config| Shape::of(&config))
+            };
+            ("safetensors", architecture, shape, interface, tensors)
         }
     };
     let mut dtypes = BTreeMap::new();
@@ -109,22 +123,22 @@ pub fn inspect(spec: &str, options: &OpenOptions) -> Result<Inspection> {
         *dtypes.entry(dtype.clone()).or_insert(0) += elements;
     }
     let card = interface.and_then(|interface| TokenizerCard::of(&interface));
-    let reasons = [config.as_ref().err(), card.as_ref().err()];
+    let reasons = [shape.as_ref().err(), card.as_ref().err()];
     let reasons: Vec<String> = reasons.into_iter().flatten().map(|error| format!("{error:#}")).collect();
-    let config = config.ok();
+    let shape = shape.ok();
     Ok(Inspection {
         label: files.label().to_owned(),
         format,
         commit: files.commit().map(str::to_owned),
         architecture,
-        path: if reasons.is_empty() { EnginePath::Own } else { EnginePath::Refused },
+        path: if reasons.is_empty() { path } else { EnginePath::Refused },
         reasons,
         parameters: tensors.iter().map(|(_, elements)| elements).sum(),
         bytes: size_of_files(&files)?,
         dtypes,
-        context_length: config.as_ref().map(|config| config.context_length),
+        context_length: shape.as_ref().map(|shape| shape.context_length),
         tokenizer: card.ok(),
-        memory: config.as_ref().map(Memory::of),
+        memory: shape.map(|shape| shape.memory),
     })
 }
 
@@ -145,14 +159,31 @@ impl TokenizerCard {
     }
 }
 
-impl Memory {
+/// What a configuration says of a model's size.
+struct Shape {
+    context_length: usize,
+    memory: Memory,
+}
+
+impl Shape {
     fn of(config: &Config) -> Self {
-        Self {
+        let memory = Memory {
             weights_f32: config.weight_bytes(Precision::F32) as u64,
-            weights_int8: config.weight_bytes(Precision::Int8) as u64,
+            weights_int8: Some(config.weight_bytes(Precision::Int8) as u64),
             kv_per_token: config.kv_bytes_per_token() as u64,
             auto: Precision::Auto.resolve(config.parameters()).as_str(),
-        }
+        };
+        Self { context_length: config.context_length, memory }
+    }
+
+    fn of_fallback((context_length, kv_per_token): (usize, usize), elements: u64) -> Self {
+        let memory = Memory {
+            weights_f32: elements * size_of::<f32>() as u64,
+            weights_int8: None,
+            kv_per_token: kv_per_token as u64,
+            auto: Precision::F32.as_str(),
+        };
+        Self { context_length, memory }
     }
 }
 

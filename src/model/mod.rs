@@ -5,6 +5,7 @@ pub mod chat;
 pub mod decoder;
 pub mod device;
 pub mod engine;
+pub mod fallback;
 pub mod files;
 pub mod gguf;
 pub mod inspect;
@@ -134,6 +135,8 @@ pub struct ModelCard {
     pub dtype: String,
     /// `cpu`, `cuda` or `metal`
     pub device: String,
+    /// Whether an answer's bits depend on nothing beside it: no neighbour, batch or thread.
+    pub batch_invariant: bool,
     pub context_length: usize,
     pub has_chat_template: bool,
 }

@@ -98,6 +98,7 @@ impl ScriptedModel {
             architecture: "scripted".into(),
             dtype: "none".into(),
             device: "cpu".into(),
+            batch_invariant: true,
             context_length: script.context_length,
             has_chat_template: script.chat_template,
         };

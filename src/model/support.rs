@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::decoder::{families, gguf_config};
+use super::fallback::FallbackModel;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Architecture {
@@ -24,5 +25,11 @@ pub fn architectures() -> Vec<Architecture> {
         gguf: gguf_config::ARCHITECTURES.iter().find(|a| a.model_type == family.model_type).map(|a| a.name),
         batch_invariant: true,
     });
-    own.collect()
+    let fallback = FallbackModel::supported().map(|(model_type, models)| Architecture {
+        model_type,
+        models,
+        gguf: None,
+        batch_invariant: false,
+    });
+    own.chain(fallback).collect()
 }

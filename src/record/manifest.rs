@@ -49,6 +49,13 @@ pub struct ModelEntry {
     pub architecture: String,
     pub dtype: String,
     pub device: String,
+    /// Whether an answer's bits depend on nothing beside it; older manifests are of models where they do not.
+    #[serde(default = "yes")]
+    pub batch_invariant: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Sampling of one generate probe.
@@ -132,6 +139,7 @@ impl Manifest {
         line(format!("  architecture: {}", quoted(&self.model.architecture)));
         line(format!("  dtype: {}", quoted(&self.model.dtype)));
         line(format!("  device: {}", quoted(&self.model.device)));
+        line(format!("  batch_invariant: {}", self.model.batch_invariant));
         line(format!("template_date: {}", self.template_date.as_deref().map_or("null".into(), quoted)));
         line(format!("seed: {}", self.seed));
         line(format!("limit: {}", self.limit.map_or("null".into(), |limit| limit.to_string())));
@@ -253,6 +261,7 @@ pub(crate) mod tests {
                 architecture: "scripted".into(),
                 dtype: "none".into(),
                 device: "cpu".into(),
+                batch_invariant: false,
             },
             template_date: None,
             seed: u64::MAX,

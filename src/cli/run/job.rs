@@ -220,6 +220,7 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
             architecture: card.architecture.clone(),
             dtype: card.dtype.clone(),
             device: card.device.clone(),
+            batch_invariant: card.batch_invariant,
         },
         template_date: probes
             .iter()

@@ -41,6 +41,7 @@ impl Source {
             architecture: "given".into(),
             dtype: "given".into(),
             device: "none".into(),
+            batch_invariant: true,
             context_length: usize::MAX,
             has_chat_template: true,
         };

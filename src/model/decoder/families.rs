@@ -7,6 +7,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+use super::super::fallback::FallbackModel;
 use super::config::{Activation, Biases, Config, LayerConfig, LearnedPositions, NormKind, Placement, QueryKeyNorm};
 use super::rope::{Rotary, Scaling};
 
@@ -38,7 +39,8 @@ pub const FAMILIES: &[Family] = &[
 pub fn from_json(json: &Value, file: &str) -> Result<Config> {
     let model_type = json.get("model_type").and_then(Value::as_str).unwrap_or("(none)");
     let family = FAMILIES.iter().find(|family| family.model_type == model_type).with_context(|| {
-        let known: Vec<&str> = FAMILIES.iter().map(|family| family.model_type).collect();
+        let own = FAMILIES.iter().map(|family| family.model_type);
+        let known: Vec<&str> = own.chain(FallbackModel::supported().map(|(model_type, _)| model_type)).collect();
         format!(
             "{file}: model_type is \"{model_type}\", which this version cannot run; it runs {}: choose such a model",
             known.join(", ")

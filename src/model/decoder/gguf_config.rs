@@ -80,14 +80,14 @@ pub fn from_gguf(gguf: &Gguf) -> Result<Config> {
     };
     let layer = |index: usize| {
         let window = window.filter(|_| match name {
-            "gemma2" => index % 2 == 0,
-            "gemma3" => (index + 1) % 6 != 0,
+            "gemma2" => index.is_multiple_of(2),
+            "gemma3" => !(index + 1).is_multiple_of(6),
             _ => true,
         });
         let rotary = match name {
             "gpt2" => None,
             "gemma3" => Some(usize::from(window.is_some())),
-            "smollm3" => Some(0).filter(|_| (index + 1) % 4 != 0),
+            "smollm3" => Some(0).filter(|_| !(index + 1).is_multiple_of(4)),
             _ => Some(0),
         };
         LayerConfig { window, rotary, scale }

@@ -12,11 +12,11 @@ use rayon::prelude::*;
 use answer::{Reader, Writer};
 pub use interface::{Interface, read_json};
 
-use super::decoder::config::Config;
 use super::decoder::host::Host;
 use super::decoder::weights::Weights;
 use super::decoder::{Decoder, families, gguf_config};
 use super::engine::Engine;
+use super::fallback::FallbackModel;
 use super::files::ModelFiles;
 use super::gguf::Gguf;
 use super::plan::{self, Job, Limits};
@@ -49,28 +49,35 @@ impl LocalModel {
                 let gguf = Gguf::open(weights)?;
                 let config = gguf_config::from_gguf(&gguf)?;
                 let interface = Interface::from_gguf(gguf.metadata(), options)?;
-                check_vocabulary(files, &interface.tokenizer, &config)?;
+                check_vocabulary(files, &interface.tokenizer, config.vocab)?;
                 let weights = Weights::gguf(gguf, &config)?;
                 (interface, Engine::load(config, weights, device, options.precision)?)
             }
             ModelFiles::Folder { config, weights, .. } => {
                 let json = read_json(config)?;
-                let config = families::from_json(&json, &config.display().to_string())?;
+                let file = config.display().to_string();
                 let interface = Interface::from_folder(files, &json, options)?;
-                check_vocabulary(files, &interface.tokenizer, &config)?;
-                let weights: &[PathBuf] = weights;
-                let weights = Weights::safetensors(weights, &config)?;
-                (interface, Engine::load(config, weights, device, options.precision)?)
+                if FallbackModel::is_for(&json) {
+                    let engine = Engine::fallback(&json, &file, weights, device, options.precision)?;
+                    check_vocabulary(files, &interface.tokenizer, engine.vocab())?;
+                    (interface, engine)
+                } else {
+                    let config = families::from_json(&json, &file)?;
+                    check_vocabulary(files, &interface.tokenizer, config.vocab)?;
+                    let weights: &[PathBuf] = weights;
+                    let weights = Weights::safetensors(weights, &config)?;
+                    (interface, Engine::load(config, weights, device, options.precision)?)
+                }
             }
         };
-        let config = engine.config();
         let card = ModelCard {
             label: files.label().to_owned(),
             digest: files.digest().to_owned(),
-            architecture: config.architecture.clone(),
+            architecture: engine.architecture().to_owned(),
             dtype: engine.precision().as_str().into(),
             device: device::kind(device).into(),
-            context_length: config.context_length,
+            batch_invariant: engine.is_batch_invariant(),
+            context_length: engine.context_length(),
             has_chat_template: interface.template.is_some(),
         };
         let batch_tokens = options.batch_tokens.unwrap_or(plan::BATCH_TOKENS).max(1);
@@ -86,7 +93,7 @@ impl LocalModel {
     pub fn decoder(&self) -> Option<&Decoder<Host>> {
         match &self.engine {
             Engine::Host(decoder) => Some(decoder),
-            Engine::Device(_) => None,
+            Engine::Device(_) | Engine::Fallback(_) => None,
         }
     }
 
@@ -189,7 +196,7 @@ impl LocalModel {
     }
 
     fn check_memory(&self, label: &str, tokens: usize) -> Result<()> {
-        let bytes = tokens.saturating_mul(self.engine.config().kv_bytes_per_token());
+        let bytes = tokens.saturating_mul(self.engine.kv_bytes_per_token());
         ensure!(
             bytes <= self.limits.kv_bytes,
             "{label}: {tokens} tokens keep {} MiB of keys and values, but --max-memory leaves {} MiB for them; allow more",
@@ -208,7 +215,7 @@ impl LocalModel {
              prompt or lower max_new_tokens",
             self.card.label,
         );
-        let vocabulary = self.engine.config().vocab;
+        let vocabulary = self.engine.vocab();
         if let Some(id) = prompt.iter().find(|id| **id as usize >= vocabulary) {
             bail!(
                 "the prompt has token {id} ({:?}), but the model has only {vocabulary}; its tokenizer belongs to another",
@@ -268,13 +275,13 @@ impl LanguageModel for LocalModel {
     }
 }
 
-fn check_vocabulary(files: &ModelFiles, tokenizer: &Tokenizer, config: &Config) -> Result<()> {
+fn check_vocabulary(files: &ModelFiles, tokenizer: &Tokenizer, vocab: usize) -> Result<()> {
     ensure!(
-        tokenizer.size() <= config.vocab,
+        tokenizer.size() <= vocab,
         "{}: the tokenizer has {} tokens, but the model only {}; they do not belong together",
         files.label(),
         tokenizer.size(),
-        config.vocab
+        vocab
     );
     Ok(())
 }
