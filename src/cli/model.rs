@@ -41,8 +41,16 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct ArchitecturesArgs {
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = TableFormat::Text)]
+    format: TableFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum TableFormat {
+    Text,
+    Json,
+    /// As docs/models.md has it
+    Markdown,
 }
 
 #[derive(Debug, Args)]
@@ -131,9 +139,9 @@ fn columns<const N: usize>(rows: &[[String; N]]) -> String {
     rows.iter().map(line).collect()
 }
 
-fn architectures(format: Format) -> Result<String> {
+fn architectures(format: TableFormat) -> Result<String> {
     let all = support::architectures();
-    if format == Format::Json {
+    if format == TableFormat::Json {
         return Ok(serde_json::to_string_pretty(&all)? + "\n");
     }
     let header = ["model_type", "GGUF", "runs on", "models"].map(str::to_string);
@@ -141,7 +149,13 @@ fn architectures(format: Format) -> Result<String> {
         let path = if architecture.batch_invariant { "own decoder" } else { "candle's model" };
         [architecture.model_type, architecture.gguf.unwrap_or("–"), path, architecture.models].map(str::to_string)
     });
-    Ok(columns(&std::iter::once(header).chain(rows).collect::<Vec<_>>()))
+    let rows: Vec<[String; 4]> = std::iter::once(header).chain(rows).collect();
+    if format == TableFormat::Text {
+        return Ok(columns(&rows));
+    }
+    let line = |cells: &[String; 4]| format!("| {} |\n", cells.join(" | "));
+    let rule = "|---|---|---|---|\n".to_owned();
+    Ok(std::iter::once(line(&rows[0])).chain([rule]).chain(rows[1..].iter().map(line)).collect())
 }
 
 fn entry_json(entry: &Entry, places: &Places) -> Value {

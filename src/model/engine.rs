@@ -11,6 +11,7 @@ use super::decoder::config::Config;
 use super::decoder::device::Accelerator;
 use super::decoder::host::Host;
 use super::decoder::weights::Weights;
+use super::device;
 use super::fallback::FallbackModel;
 use super::plan::{self, Consumer, Job, Limits, Statistics};
 use super::precision::Precision;
@@ -51,6 +52,14 @@ impl Engine {
             Engine::Host(decoder) => &decoder.config().architecture,
             Engine::Device(decoder) => &decoder.config().architecture,
             Engine::Fallback(model) => model.architecture(),
+        }
+    }
+
+    /// `cpu`, `cuda` or `metal`
+    pub fn device(&self) -> &'static str {
+        match self {
+            Engine::Host(_) | Engine::Fallback(_) => "cpu",
+            Engine::Device(decoder) => device::kind(decoder.device()),
         }
     }
 

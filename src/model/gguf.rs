@@ -1,19 +1,22 @@
 //! Reads GGUF files: metadata by key, tensors by name.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use candle_core::quantized::gguf_file::{Content, Value};
-use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use half::f16;
 
 /// Weights of a block of GGUF's simple quantisations.
-const BLOCK: usize = 32;
+pub const BLOCK: usize = 32;
+/// Values that are dequantised at a time; a multiple of every block size.
+const DEQUANTISED: usize = 1 << 15;
 
 /// An open GGUF file.
 pub struct Gguf {
@@ -36,8 +39,12 @@ impl Gguf {
         let handle = File::open(path).with_context(|| format!("{file}: cannot be opened"))?;
         let length = handle.metadata()?.len();
         let mut reader = BufReader::new(handle);
-        let mut content = Content::read(&mut reader).map_err(|error| {
-            anyhow::anyhow!("{file}: cannot be read as GGUF ({error}); the file is damaged or of a kind that this version does not know")
+        let mut content = Content::read(&mut reader).map_err(|error| match undecodable(&error.to_string()) {
+            Some(kind) => anyhow::anyhow!(
+                "{file}: has weights of the type {kind}, which cannot be decoded; choose a file of F32, F16, BF16, Q4_0, \
+                 Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K or Q6_K weights"
+            ),
+            None => anyhow::anyhow!("{file}: cannot be read as GGUF ({error}); the file is damaged or of another version"),
         })?;
         for (name, info) in &content.tensor_infos {
             let elements = info.shape.elem_count();
@@ -89,20 +96,51 @@ impl Gguf {
         tensor.map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
     }
 
+    /// A tensor's bytes; none of them where there is no such tensor.
+    fn bytes(&self, name: &str) -> Result<Vec<u8>> {
+        let Some(info) = self.content.tensor_infos.get(name) else { return Ok(Vec::new()) };
+        let (dtype, elements) = (info.ggml_dtype, info.shape.elem_count());
+        let mut bytes = vec![0; elements / dtype.block_size() * dtype.type_size()];
+        let mut read = || -> std::io::Result<()> {
+            let mut handle = File::open(&self.path)?;
+            handle.seek(SeekFrom::Start(self.content.tensor_data_offset + info.offset))?;
+            handle.read_exact(&mut bytes)
+        };
+        read().with_context(|| format!("{}: tensor {name} cannot be read", self.metadata.file))?;
+        Ok(bytes)
+    }
+
     /// A tensor's values dequantised to f32, row-major, with its shape.
     pub fn tensor(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
         let stored = self.stored(name)?;
-        let read = || -> candle_core::Result<(Vec<f32>, Vec<usize>)> {
-            let tensor = stored.dequantize(&Device::Cpu)?;
-            let shape = tensor.dims().to_vec();
-            Ok((tensor.flatten_all()?.to_vec1()?, shape))
+        let shape = stored.shape().dims().to_vec();
+        let mut values = Vec::with_capacity(stored.shape().elem_count());
+        // A few blocks at a time: what that takes in between stays in cache, and out of the memory that a model needs.
+        let dtype = stored.dtype();
+        let mut dequantise = || -> candle_core::Result<()> {
+            for bytes in stored.data()?.chunks(DEQUANTISED / dtype.block_size() * dtype.type_size()) {
+                values.extend(dequantised(bytes, dtype)?);
+            }
+            Ok(())
         };
-        read().map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))
+        dequantise()
+            .map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))?;
+        Ok((values, shape))
     }
 
-    /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored, row-major: the quants, and a scale for every 32. None
-    /// for other types, and where blocks reach over the ends of rows.
-    pub fn blocks(&self, name: &str) -> Result<Option<(Vec<i8>, Vec<f32>)>> {
+    /// A matrix (out, in) to be dequantised a few rows at a time; None where blocks reach over the ends of rows.
+    pub fn rows(&self, name: &str) -> Result<Option<StoredRows>> {
+        let tensor = self.stored(name)?;
+        let inp = match tensor.shape().dims() {
+            [_, inp] if inp % tensor.dtype().block_size() == 0 => *inp,
+            _ => return Ok(None),
+        };
+        Ok(Some(StoredRows { tensor, inp, what: format!("{}: tensor {name}", self.metadata.file) }))
+    }
+
+    /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored. None for other types, and where blocks reach over the
+    /// ends of rows.
+    pub fn blocks(&self, name: &str) -> Result<Option<StoredBlocks>> {
         let info = self.content.tensor_infos.get(name);
         let Some((dtype, inp)) = info.and_then(|info| Some((info.ggml_dtype, *info.shape.dims().last()?))) else {
             return Ok(None);
@@ -110,26 +148,88 @@ impl Gguf {
         if !matches!(dtype, GgmlDType::Q8_0 | GgmlDType::Q4_0) || inp % BLOCK != 0 {
             return Ok(None);
         }
-        let stored = self.stored(name)?;
-        let bytes = stored
-            .data()
-            .map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))?;
-        let blocks = bytes.len() / dtype.type_size();
-        let (mut quants, mut scales) = (Vec::with_capacity(blocks * BLOCK), Vec::with_capacity(blocks));
-        for block in bytes.chunks_exact(dtype.type_size()) {
-            let (scale, block) = block.split_at(2);
-            scales.push(f16::from_le_bytes([scale[0], scale[1]]).to_f32());
-            match dtype {
-                GgmlDType::Q8_0 => quants.extend(block.iter().map(|&byte| byte as i8)),
-                // The lower halves of the bytes are the first 16 weights, the upper halves the others.
-                _ => {
-                    quants.extend(block.iter().map(|&byte| (byte & 15) as i8 - 8));
-                    quants.extend(block.iter().map(|&byte| (byte >> 4) as i8 - 8));
+        let bytes = self.bytes(name)?;
+        let blocks = StoredBlocks { bytes, dtype, per_row: inp / BLOCK };
+        for (at, block) in blocks.bytes.chunks_exact(dtype.type_size()).enumerate() {
+            let scale = scale_of(block);
+            ensure!(
+                scale.is_finite(),
+                "{}: tensor {name} has the scale {scale} at block {at}; the file is damaged",
+                self.metadata.file
+            );
+        }
+        Ok(Some(blocks))
+    }
+}
+
+/// A matrix of int8 weights and a scale for every 32, as stored.
+pub struct StoredBlocks {
+    bytes: Vec<u8>,
+    dtype: GgmlDType,
+    per_row: usize,
+}
+
+impl StoredBlocks {
+    pub fn rows(&self) -> usize {
+        self.bytes.len() / self.dtype.type_size() / self.per_row
+    }
+
+    /// Writes the weights of a block of a row; returns their scale.
+    pub fn read(&self, row: usize, block: usize, quants: &mut [i8; BLOCK]) -> f32 {
+        let size = self.dtype.type_size();
+        let block = &self.bytes[(row * self.per_row + block) * size..][..size];
+        match self.dtype {
+            GgmlDType::Q8_0 => quants.iter_mut().zip(&block[2..]).for_each(|(quant, &byte)| *quant = byte as i8),
+            // The lower halves of the bytes are the first 16 weights, the upper halves the others.
+            _ => {
+                for (i, &byte) in block[2..].iter().enumerate() {
+                    quants[i] = (byte & 15) as i8 - 8;
+                    quants[i + BLOCK / 2] = (byte >> 4) as i8 - 8;
                 }
             }
         }
-        Ok(Some((quants, scales)))
+        scale_of(block)
     }
+}
+
+/// The f16 in front of a block.
+fn scale_of(block: &[u8]) -> f32 {
+    f16::from_le_bytes([block[0], block[1]]).to_f32()
+}
+
+/// A stored matrix (out, in).
+pub struct StoredRows {
+    tensor: QTensor,
+    inp: usize,
+    /// File and name, for messages.
+    what: String,
+}
+
+impl StoredRows {
+    /// Calls `f(first row, values)` with some rows at a time, in f32, row-major; errs on values that are not finite.
+    pub fn for_each(&self, f: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
+        let dtype = self.tensor.dtype();
+        let rows = (DEQUANTISED / self.inp).max(1);
+        let cannot = |error| anyhow::anyhow!("{} cannot be read: {error}", self.what);
+        let bytes = self.tensor.data().map_err(cannot)?;
+        let row_bytes = self.inp / dtype.block_size() * dtype.type_size();
+        for (bytes, first) in bytes.chunks(rows * row_bytes).zip((0..).step_by(rows)) {
+            let values = dequantised(bytes, dtype).map_err(cannot)?;
+            if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+                let at = first * self.inp + at;
+                anyhow::bail!("{} is not a number at element {at}; the file is damaged", self.what);
+            }
+            f(first, &values);
+        }
+        Ok(())
+    }
+}
+
+/// The values of some blocks.
+fn dequantised(bytes: &[u8], dtype: GgmlDType) -> candle_core::Result<Vec<f32>> {
+    let elements = bytes.len() / dtype.type_size() * dtype.block_size();
+    let storage = QStorage::from_data(Cow::Borrowed(bytes), &Device::Cpu, dtype)?;
+    QTensor::new(storage, elements)?.dequantize(&Device::Cpu)?.to_vec1()
 }
 
 impl Metadata {
@@ -210,6 +310,34 @@ fn real(value: &Value) -> Option<f64> {
         Value::F64(value) => Some(value),
         _ => None,
     }
+}
+
+/// llama.cpp's name of a block type that the reader gave up on.
+fn undecodable(error: &str) -> Option<String> {
+    const NAMES: [(u32, &str); 17] = [
+        (16, "IQ2_XXS"),
+        (17, "IQ2_XS"),
+        (18, "IQ3_XXS"),
+        (19, "IQ1_S"),
+        (20, "IQ4_NL"),
+        (21, "IQ3_S"),
+        (22, "IQ2_S"),
+        (23, "IQ4_XS"),
+        (24, "I8"),
+        (25, "I16"),
+        (26, "I32"),
+        (27, "I64"),
+        (28, "F64"),
+        (29, "IQ1_M"),
+        (34, "TQ1_0"),
+        (35, "TQ2_0"),
+        (39, "MXFP4"),
+    ];
+    let (_, rest) = error.split_once("unknown dtype for tensor ")?;
+    let digits = rest.split(|letter: char| !letter.is_ascii_digit()).next()?;
+    let number: u32 = digits.parse().ok()?;
+    let name = NAMES.iter().find(|(id, _)| *id == number).map_or("unknown", |(_, name)| name);
+    Some(format!("{name} ({number})"))
 }
 
 fn integer(value: &Value) -> Option<i64> {

@@ -48,3 +48,11 @@ fn every_dependency_has_its_line_in_the_readme() {
         }
     }
 }
+
+#[test]
+fn the_table_of_architectures_in_the_docs_is_what_the_program_prints() {
+    let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/models.md")).unwrap();
+    let command = "<!-- tiltmeter model architectures --format markdown -->\n";
+    let table = docs.split(command).nth(1).unwrap().split("<!-- end -->").next().unwrap();
+    assert_eq!(table, Workdir::new().ok(&["model", "architectures", "--format", "markdown"]));
+}

@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::ops;
 use candle_nn::rotary_emb::rope_thd;
 
+use super::Decoder;
 use super::backend::{AttentionShape, Backend, Norm, SeqId, Sequences};
 use super::config::{Activation, NormKind};
 use super::weights::Stacked;
@@ -37,6 +38,12 @@ pub struct Rotation {
     sin: Tensor,
 }
 
+impl Decoder<Accelerator> {
+    pub fn device(&self) -> &Device {
+        &self.backend().0
+    }
+}
+
 impl Backend for Accelerator {
     type Rows = Tensor;
     type Vector = Tensor;
@@ -59,7 +66,7 @@ impl Backend for Accelerator {
             "int8 is computed on the CPU only; ask an accelerator with --precision f32, or leave --device out"
         );
         let (out, inp, bias) = (weights.out, weights.inp, weights.bias.take());
-        let weight = Tensor::from_vec(weights.into_f32(), (out, inp), &self.0)?;
+        let weight = Tensor::from_vec(weights.into_f32()?, (out, inp), &self.0)?;
         Ok(Matrix {
             transposed: weight.t()?.contiguous()?,
             bias: bias.map(|bias| Tensor::from_vec(bias, out, &self.0)).transpose()?,

@@ -7,6 +7,7 @@ use super::backend::{AttentionShape, Backend, Norm, SeqId};
 use super::config::{Activation, NormKind};
 use super::kv::KvStore;
 use super::weights::{Stacked, Stored};
+use crate::model::gguf::BLOCK;
 use crate::model::kernel::{self, PackedMatrix, Packer, QuantMatrix};
 use crate::model::precision::Precision;
 
@@ -50,37 +51,37 @@ enum Weight {
 
 impl Weight {
     /// Int8 where it is asked for and rows are whole groups of 32; a model whose rows are not computes those in f32.
-    fn new(weights: Stacked, precision: Precision) -> Self {
+    fn new(weights: Stacked, precision: Precision) -> Result<Self> {
         let (out, inp) = (weights.out, weights.inp);
-        if precision != Precision::Int8 || !inp.is_multiple_of(GROUP) {
-            return Weight::F32(PackedMatrix::pack(&weights.into_f32(), out, inp));
+        if precision != Precision::Int8 || !inp.is_multiple_of(BLOCK) {
+            return Ok(Weight::F32(PackedMatrix::pack(&weights.into_f32()?, out, inp)));
         }
         let mut packer = Packer::new(out, inp);
-        let (mut first, groups) = (0, inp / GROUP);
+        let mut first = 0;
         for part in weights.parts {
             let rows = match &part {
                 Stored::F32(values) => {
                     packer.set_rows(first, values);
                     values.len() / inp
                 }
-                Stored::Blocks { quants, scales } => {
-                    let rows = scales.len() / groups;
-                    packer.set_blocks(first, rows, |row, group, to| {
-                        let block = row * groups + group;
-                        to.copy_from_slice(&quants[block * GROUP..][..GROUP]);
-                        scales[block]
-                    });
+                Stored::Rows(stored) => {
+                    let mut rows = 0;
+                    stored.for_each(&mut |at, values| {
+                        packer.set_rows(first + at, values);
+                        rows = at + values.len() / inp;
+                    })?;
                     rows
+                }
+                Stored::Blocks { blocks, order } => {
+                    packer.set_blocks(first, blocks.rows(), |row, group, to| blocks.read(order.stored(row), group, to));
+                    blocks.rows()
                 }
             };
             first += rows;
         }
-        Weight::Int8(packer.finish())
+        Ok(Weight::Int8(packer.finish()))
     }
 }
-
-/// Weights that share a scale in int8.
-const GROUP: usize = 32;
 
 impl Matrix {
     fn out(&self) -> usize {
@@ -122,7 +123,7 @@ impl Backend for Host {
 
     fn matrix(&self, mut weights: Stacked, precision: Precision) -> Result<Matrix> {
         let bias = weights.bias.take();
-        Ok(Matrix { weight: Weight::new(weights, precision), bias })
+        Ok(Matrix { weight: Weight::new(weights, precision)?, bias })
     }
 
     fn rotation(&self, cos: Vec<f32>, sin: Vec<f32>, half: usize) -> Result<Rotation> {

@@ -161,6 +161,10 @@ impl<B: Backend> Decoder<B> {
         Ok(Self { backend, config, precision, embedding, positions, project_in, project_out, layers, final_norm, head })
     }
 
+    pub fn backend(&self) -> &B {
+        &self.backend
+    }
+
     pub fn config(&self) -> &Config {
         &self.config
     }

@@ -14,7 +14,7 @@ use candle_core::{DType, Device};
 use super::config::Config;
 use super::gguf_config::ARCHITECTURES;
 use super::names::{Naming, Part};
-use crate::model::gguf::Gguf;
+use crate::model::gguf::{BLOCK, Gguf, StoredBlocks, StoredRows};
 
 pub struct Weights {
     source: Source,
@@ -41,32 +41,37 @@ pub struct Stacked {
 /// The values of one stored tensor, rows in the decoder's order.
 pub enum Stored {
     F32(Vec<f32>),
+    /// To be dequantised a few rows at a time.
+    Rows(StoredRows),
     /// Int8 weights and a scale for every 32, exactly as stored.
     Blocks {
-        quants: Vec<i8>,
-        scales: Vec<f32>,
+        blocks: StoredBlocks,
+        order: RowOrder,
     },
 }
 
 impl Stacked {
     /// All values in f32, row-major (out, in).
-    pub fn into_f32(self) -> Vec<f32> {
-        let mut parts = self.parts.into_iter().map(|part| match part {
-            Stored::F32(values) => values,
-            Stored::Blocks { quants, scales } => quants
-                .chunks(BLOCK)
-                .zip(scales)
-                .flat_map(|(q, scale)| q.iter().map(move |&q| f32::from(q) * scale))
-                .collect(),
-        });
-        let mut values = parts.next().unwrap_or_default();
-        parts.for_each(|part| values.extend(part));
-        values
+    pub fn into_f32(self) -> Result<Vec<f32>> {
+        let mut all = Vec::new();
+        for part in self.parts {
+            match part {
+                Stored::F32(values) if all.is_empty() => all = values,
+                Stored::F32(values) => all.extend(values),
+                Stored::Rows(rows) => rows.for_each(&mut |_, values| all.extend_from_slice(values))?,
+                Stored::Blocks { blocks, order } => {
+                    for (row, block) in (0..blocks.rows()).flat_map(|row| (0..self.inp / BLOCK).map(move |b| (row, b)))
+                    {
+                        let mut quants = [0; BLOCK];
+                        let scale = blocks.read(order.stored(row), block, &mut quants);
+                        all.extend(quants.iter().map(|&quant| f32::from(quant) * scale));
+                    }
+                }
+            }
+        }
+        Ok(all)
     }
 }
-
-/// Weights that share a scale.
-const BLOCK: usize = 32;
 
 enum Source {
     Safetensors(MmapedSafetensors),
@@ -75,7 +80,7 @@ enum Source {
 
 /// Where row r of a matrix lies in the stored tensor.
 #[derive(Clone, Copy)]
-enum RowOrder {
+pub enum RowOrder {
     Same,
     /// llama.cpp's q and k: dimensions i and i + d/2 of a head lie side by side.
     Paired {
@@ -89,7 +94,8 @@ enum RowOrder {
 }
 
 impl RowOrder {
-    fn stored(self, row: usize) -> usize {
+    /// The stored row that is the decoder's row `row`.
+    pub fn stored(self, row: usize) -> usize {
         match self {
             RowOrder::Same => row,
             RowOrder::Paired { head_dim } => {
@@ -211,22 +217,23 @@ impl Weights {
         }
     }
 
-    /// A stored tensor's blocks, where it has some that the int8 kernels take as they are.
+    /// A stored tensor as int8 is made from it: its own blocks where the kernels take them as they are, else a few rows at
+    /// a time.
     fn read_blocks(&self, name: &str, shape: [usize; 2], order: RowOrder) -> Result<Option<Stored>> {
         let Source::Gguf(gguf) = &self.source else { return Ok(None) };
         // A wrong shape is `read`'s to report.
         if gguf.shape(name).as_deref() != Some(&shape) || !lock(&self.left).contains(name) {
             return Ok(None);
         }
-        let Some((quants, scales)) = gguf.blocks(name)? else { return Ok(None) };
-        if let Some(at) = scales.iter().position(|scale| !scale.is_finite()) {
-            bail!("{}: tensor {name} has the scale {} at block {at}; the file is damaged", self.file, scales[at]);
-        }
+        let stored = match gguf.blocks(name)? {
+            Some(blocks) => Stored::Blocks { blocks, order },
+            None => match gguf.rows(name)? {
+                Some(rows) if matches!(order, RowOrder::Same) => Stored::Rows(rows),
+                _ => return Ok(None),
+            },
+        };
         lock(&self.left).remove(name);
-        Ok(Some(Stored::Blocks {
-            quants: in_order(quants, order, shape[0]),
-            scales: in_order(scales, order, shape[0]),
-        }))
+        Ok(Some(stored))
     }
 
     /// The values of a stored tensor in f32. A missing one is noted and stands in as zeros, so that `finish` can name all.

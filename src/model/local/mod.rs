@@ -15,6 +15,7 @@ pub use interface::{Interface, read_json};
 use super::decoder::host::Host;
 use super::decoder::weights::Weights;
 use super::decoder::{Decoder, families, gguf_config};
+use super::device::DeviceChoice;
 use super::engine::Engine;
 use super::fallback::FallbackModel;
 use super::files::ModelFiles;
@@ -22,7 +23,7 @@ use super::gguf::Gguf;
 use super::plan::{self, Job, Limits};
 use super::tokenizer::Tokenizer;
 use super::{
-    GenerateRequest, Generation, LanguageModel, Likelihood, LikelihoodRequest, ModelCard, OpenOptions, Prompt, device,
+    GenerateRequest, Generation, LanguageModel, Likelihood, LikelihoodRequest, ModelCard, OpenOptions, Prompt,
 };
 
 pub struct LocalModel {
@@ -58,6 +59,8 @@ impl LocalModel {
                 let file = config.display().to_string();
                 let interface = Interface::from_folder(files, &json, options)?;
                 if FallbackModel::is_for(&json) {
+                    // These run on the CPU only, which is what auto then means.
+                    let device = if options.device == DeviceChoice::Auto { &Device::Cpu } else { device };
                     let engine = Engine::fallback(&json, &file, weights, device, options.precision)?;
                     check_vocabulary(files, &interface.tokenizer, engine.vocab())?;
                     (interface, engine)
@@ -75,7 +78,7 @@ impl LocalModel {
             digest: files.digest().to_owned(),
             architecture: engine.architecture().to_owned(),
             dtype: engine.precision().as_str().into(),
-            device: device::kind(device).into(),
+            device: engine.device().into(),
             batch_invariant: engine.is_batch_invariant(),
             context_length: engine.context_length(),
             has_chat_template: interface.template.is_some(),
