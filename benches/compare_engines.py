@@ -74,8 +74,8 @@ def compare(title, unit, engines, base):
 
 
 variants = {"Q4_1": options.model}
-if not "llama" in options.without:
-    for kind in ("F16", "Q8_0", "Q4_0"):
+for kind in ("F16", "Q8_0", "Q4_0"):
+    if not any(o and o in f"llama.cpp {kind}" for o in options.without.split(",")):
         variants[kind] = work / f"{kind}.gguf"
         subprocess.run(llama("requantise", options.model, kind, str(variants[kind])), check=True)
 
@@ -98,7 +98,7 @@ if "single" in jobs:
     ], "llama.cpp Q8_0")
 if "score" in jobs:
     file = requests("score", [{"context": p, "continuation": c} for p, c in pairs(600)])
-    compare("Two continuations of 600 prompts", "seconds", [
+    compare("Two continuations of 600 prompts, seconds (less is better)", "seconds", [
         ("tiltmeter int8", tiltmeter("int8", file)),
         ("tiltmeter f32", tiltmeter("f32", file)),
         *[(f"llama.cpp {kind}, nothing shared", llama("score", path, "--prompts", "600")) for kind, path in variants.items()],

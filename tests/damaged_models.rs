@@ -71,6 +71,30 @@ fn weights_that_are_not_numbers_are_named() {
 }
 
 #[test]
+fn sizes_that_no_model_has_are_refused_by_key() {
+    let plain = std::fs::read_to_string(fixture("lm/llama/config.json")).unwrap();
+    let plain: serde_json::Value = serde_json::from_str(&plain).unwrap();
+    for (key, value) in [
+        ("num_hidden_layers", serde_json::json!(1u64 << 60)),
+        ("num_hidden_layers", serde_json::json!(0)),
+        ("num_attention_heads", serde_json::json!(0)),
+        ("num_attention_heads", serde_json::json!(3)),
+        ("hidden_size", serde_json::json!(4_000_000_000u64)),
+        ("vocab_size", serde_json::json!(-1)),
+        ("rope_theta", serde_json::json!(0.0)),
+        ("max_position_embeddings", serde_json::json!("many")),
+        ("rope_scaling", serde_json::json!({"rope_type": "dynamic", "factor": 2.0})),
+        ("hidden_act", serde_json::json!("swoosh")),
+    ] {
+        let mut config = plain.clone();
+        config[key] = value.clone();
+        let error = tiltmeter::model::decoder::families::from_json(&config, "config.json");
+        let error = error.err().unwrap_or_else(|| panic!("{key}: {value} is refused")).to_string();
+        assert!(error.starts_with("config.json: "), "{error}");
+    }
+}
+
+#[test]
 fn a_gguf_block_type_that_cannot_be_decoded_is_refused_by_its_name() {
     let mut bytes = std::fs::read(fixture("gguf/llama-f32.gguf")).unwrap();
     // A tensor's entry: its name, the number of dimensions, the dimensions, the type.

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::decoder::backend::{Backend, SeqId, Sequences};
 use super::decoder::{Decoder, Row};
+use super::kernel::CHUNK_TOKENS;
 
 /// Tokens that a step computes at most, unless `--batch-tokens` says otherwise: wide enough that weights are read for
 /// many rows, small enough that a step's buffers stay in cache.
@@ -257,10 +258,12 @@ impl<'a, B: Backend> Plan<'a, B> {
         if self.active.len() + parts.len() >= max_active {
             return None;
         }
-        // Room for what is there, for what running sequences may still grow to, and for this one.
-        let grows = |job: usize, seq: SeqId| self.jobs[job].max_length.saturating_sub(self.store.len(seq));
+        // Room for what is there, for what running sequences may still grow to, and for this one; memory comes in chunks.
+        let grows =
+            |job: usize, seq: SeqId| CHUNK_TOKENS + self.jobs[job].max_length.saturating_sub(self.store.len(seq));
         let growth: usize = self.active.iter().map(|a| grows(a.job, a.seq)).sum::<usize>()
             + parts.iter().map(|part| grows(part.prefill.job, part.prefill.seq)).sum::<usize>()
+            + CHUNK_TOKENS
             + self.jobs[job].max_length;
         let needed = self.store.bytes() + growth * self.decoder.config().kv_bytes_per_token();
         let alone = self.active.is_empty() && parts.is_empty();

@@ -171,19 +171,22 @@ impl Config {
 
     /// Errs on numbers that no model can have; `file` is the source's name in messages.
     pub(super) fn checked(self, file: &str) -> Result<Self> {
-        for (what, value) in [
-            ("vocabulary", self.vocab),
-            ("hidden size", self.hidden),
-            ("number of layers", self.layers.len()),
-            ("number of heads", self.heads),
-            ("number of key/value heads", self.kv_heads),
-            ("head size", self.head_dim),
-            ("intermediate size", self.intermediate),
-            ("context length", self.context_length),
-            ("embedding size", self.embedding_width),
+        // Far above any model, and small enough that no product of them overflows.
+        const WIDTH: usize = 1 << 20;
+        for (what, value, limit) in [
+            ("vocabulary", self.vocab, 1 << 26),
+            ("hidden size", self.hidden, WIDTH),
+            ("number of layers", self.layers.len(), 10_000),
+            ("number of heads", self.heads, WIDTH),
+            ("number of key/value heads", self.kv_heads, WIDTH),
+            ("head size", self.head_dim, WIDTH),
+            ("width of all heads", self.heads.saturating_mul(self.head_dim), WIDTH),
+            ("intermediate size", self.intermediate, WIDTH),
+            ("context length", self.context_length, 1 << 32),
+            ("embedding size", self.embedding_width, WIDTH),
         ] {
             ensure!(value > 0, "{file}: the model's {what} is 0; the file is damaged");
-            ensure!(value < 1 << 32, "{file}: the model's {what} is {value}; the file is damaged");
+            ensure!(value < limit, "{file}: the model's {what} is {value}; no model has that, the file is damaged");
         }
         ensure!(
             self.heads.is_multiple_of(self.kv_heads),

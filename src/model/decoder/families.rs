@@ -63,10 +63,17 @@ impl<'a> Fields<'a> {
 
     fn number(&self, key: &str) -> Result<usize> {
         let value = self.get(key).with_context(|| format!("{}: \"{key}\" is missing", self.file))?;
-        value
-            .as_u64()
-            .map(|n| n as usize)
-            .with_context(|| format!("{}: \"{key}\" is {value}, not a whole number", self.file))
+        let number =
+            value.as_u64().with_context(|| format!("{}: \"{key}\" is {value}, not a whole number", self.file))?;
+        ensure!(number < 1 << 32, "{}: \"{key}\" is {number}; no model has that, the file is damaged", self.file);
+        Ok(number as usize)
+    }
+
+    /// A number of layers.
+    fn layers(&self, key: &str) -> Result<usize> {
+        let layers = self.number(key)?;
+        ensure!(layers < 10_000, "{}: \"{key}\" is {layers}; no model has that, the file is damaged", self.file);
+        Ok(layers)
     }
 
     fn number_or(&self, key: &str, default: usize) -> Result<usize> {
@@ -168,6 +175,7 @@ impl<'a> Fields<'a> {
     fn scaled(&self, rope: Option<Fields<'a>>, dimensions: usize, theta: f64) -> Result<(Vec<Rotary>, Option<usize>)> {
         let file = self.file;
         ensure!(theta > 1.0, "{file}: a rotary base of {theta} is damaged");
+        ensure!(dimensions < 1 << 16, "{file}: {dimensions} dimensions of a head are rotated; the file is damaged");
         let one = |scaling: Scaling| Ok((vec![Rotary::new(dimensions, theta, &scaling)], None));
         let Some(rope) = rope else { return one(Scaling::None) };
         let kind = rope.get("rope_type").or_else(|| rope.get("type")).and_then(Value::as_str).unwrap_or("default");
@@ -236,6 +244,10 @@ impl<'a> Fields<'a> {
                         divisors.len(),
                         dimensions.div_ceil(2)
                     );
+                    ensure!(
+                        divisors.iter().all(|divisor| divisor.is_finite() && *divisor > 0.0),
+                        "{file}: \"{key}\" holds factors that are not positive; the file is damaged"
+                    );
                     Ok(Rotary::new(dimensions, theta, &Scaling::Factors { divisors, attention_factor }))
                 };
                 Ok((vec![rotary("short_factor")?, rotary("long_factor")?], Some(original as usize)))
@@ -269,7 +281,7 @@ impl<'a> Fields<'a> {
             query_key_norm: QueryKeyNorm::None,
             rotaries,
             learned_positions: None,
-            layers: vec![layer; self.number("num_hidden_layers")?],
+            layers: vec![layer; self.layers("num_hidden_layers")?],
             attention_softcap: None,
             activation: self.activation("hidden_act", "silu")?,
             gated: true,
@@ -514,7 +526,7 @@ fn gpt2(fields: &Fields<'_>) -> Result<Config> {
         fields,
         "gpt2",
         hidden,
-        fields.number("n_layer")?,
+        fields.layers("n_layer")?,
         fields.number("n_head")?,
         fields.number_or("n_inner", 4 * hidden)?,
         positions,
@@ -537,7 +549,7 @@ fn gpt_neox(fields: &Fields<'_>) -> Result<Config> {
         fields,
         "gpt_neox",
         hidden,
-        fields.number("num_hidden_layers")?,
+        fields.layers("num_hidden_layers")?,
         fields.number("num_attention_heads")?,
         fields.number("intermediate_size")?,
         fields.number("max_position_embeddings")?,
@@ -574,7 +586,7 @@ fn opt(fields: &Fields<'_>) -> Result<Config> {
         fields,
         "opt",
         hidden,
-        fields.number("num_hidden_layers")?,
+        fields.layers("num_hidden_layers")?,
         fields.number("num_attention_heads")?,
         fields.number("ffn_dim")?,
         context,

@@ -166,6 +166,7 @@ fn rotaries(gguf: &Gguf, name: &str, dimensions: usize, theta: f64) -> Result<(V
     let metadata = gguf.metadata().clone();
     let file = metadata.file();
     ensure!(theta > 1.0, "{file}: a rotary base of {theta} is damaged");
+    ensure!(dimensions < 1 << 16, "{file}: {dimensions} dimensions of a head are rotated; the file is damaged");
     let key = |part: &str| format!("{name}.rope.scaling.{part}");
     let (has_long, has_factors) = (gguf.has("rope_factors_long.weight"), gguf.has("rope_freqs.weight"));
     let original = |file: &str| -> Result<f64> {
