@@ -42,7 +42,7 @@ enum Command {
 
 const EXIT_CODES: &str = "\
 Start with:
-  tiltmeter run --limit 4       a first try of a few minutes
+  tiltmeter run --limit 4       a first try, in seconds
   tiltmeter run                 the suite first-look on the default model
   tiltmeter run my-suite.yaml --model org/name
 
