@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times tiltmeter against transformers and llama.cpp on one job, in turn, and prints ratios of medians.
 
-    compare_engines.py --tiltmeter target/release/tiltmeter --model SmolLM2-135M-Instruct.Q4_1.gguf [--reps 3] [--only generate,single,score,load]
+    compare_engines.py --tiltmeter target/release/tiltmeter --model SmolLM2-135M-Instruct.Q4_1.gguf [--reps 3] [--only generate,single,score,load,size]
 
 Run it with a Python that has torch, transformers, gguf, numpy and llama-cpp-python (docs/performance.md has the commands).
 Every engine runs as a process of its own, once a round; seconds exclude start and load.
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-from counterfactual_prompts import pairs, prompts
+from counterfactual_prompts import many, pairs, prompts
 
 HERE = pathlib.Path(__file__).parent
 parser = argparse.ArgumentParser()
@@ -23,7 +23,7 @@ parser.add_argument("--tiltmeter", default="target/release/tiltmeter")
 parser.add_argument("--model", required=True)
 parser.add_argument("--reps", type=int, default=3)
 parser.add_argument("--threads", type=int, default=2)
-parser.add_argument("--only", default="generate,single,score,load")
+parser.add_argument("--only", default="generate,single,score,load,size")
 parser.add_argument("--without", default="", help="engines to leave out, by a part of their names, with commas between")
 options = parser.parse_args()
 work = pathlib.Path(tempfile.mkdtemp())
@@ -116,3 +116,9 @@ if "load" in jobs:
                 *tiltmeter(precision, file)], capture_output=True, text=True)
             peak = max(peak, int(timed.stdout))
         print(f"| {precision} | {statistics.median(loads):.2f} | {peak / 1e6:.0f} | {peak / size:.2f} |")
+if "size" in jobs:
+    print("\nSize of a suite, 4 new tokens, int8\n\n| prompts | seconds | prompts/s |\n|---|---|---|")
+    for count in (128, 1280, 12800):
+        file = requests("size", [{"prompt": p, "max_new_tokens": 4} for p in many(count)])
+        seconds = statistics.median(run(tiltmeter("int8", file))["seconds"] for _ in range(1 if count > 1280 else options.reps))
+        print(f"| {count} | {seconds:.1f} | {count / seconds:.0f} |", flush=True)

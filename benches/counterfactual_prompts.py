@@ -1,7 +1,7 @@
 """Counterfactual prompts for timing: a name in the middle of about fifty tokens, siblings side by side.
 
 `prompts(limit)` gives up to 600 of them, 20 templates × 30 names; `pairs(limit)` the same as contexts with two
-continuations each.
+continuations each; `many(count)` any number, all different.
 """
 
 NAMES = (
@@ -37,3 +37,12 @@ def prompts(limit=600):
 
 def pairs(limit=600):
     return [(prompt, continuation) for prompt in prompts(limit) for continuation in (" works very hard", " was often late")]
+
+
+def many(count):
+    """The 600 prompts, again and again with another house number behind each name's."""
+    rows, number = [], 0
+    while len(rows) < count:
+        number += 1
+        rows += [prompt.replace(", who", f", from number {number}, who") for prompt in prompts()]
+    return rows[:count]

@@ -137,6 +137,8 @@ pub struct ModelCard {
     pub device: String,
     /// Whether an answer's bits depend on nothing beside it: no neighbour, batch or thread.
     pub batch_invariant: bool,
+    /// SHA-256 (hex) of a tokenizer.json that was taken in place of the model's own.
+    pub tokenizer: Option<String>,
     pub context_length: usize,
     pub has_chat_template: bool,
 }

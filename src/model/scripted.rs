@@ -99,6 +99,7 @@ impl ScriptedModel {
             dtype: "none".into(),
             device: "cpu".into(),
             batch_invariant: true,
+            tokenizer: None,
             context_length: script.context_length,
             has_chat_template: script.chat_template,
         };

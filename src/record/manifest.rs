@@ -52,6 +52,9 @@ pub struct ModelEntry {
     /// Whether an answer's bits depend on nothing beside it; older manifests are of models where they do not.
     #[serde(default = "yes")]
     pub batch_invariant: bool,
+    /// SHA-256 (hex) of a tokenizer.json that was taken in place of the model's own.
+    #[serde(default)]
+    pub tokenizer: Option<String>,
 }
 
 fn yes() -> bool {
@@ -140,6 +143,9 @@ impl Manifest {
         line(format!("  dtype: {}", quoted(&self.model.dtype)));
         line(format!("  device: {}", quoted(&self.model.device)));
         line(format!("  batch_invariant: {}", self.model.batch_invariant));
+        if let Some(digest) = &self.model.tokenizer {
+            line(format!("  tokenizer: {}", quoted(digest)));
+        }
         line(format!("template_date: {}", self.template_date.as_deref().map_or("null".into(), quoted)));
         line(format!("seed: {}", self.seed));
         line(format!("limit: {}", self.limit.map_or("null".into(), |limit| limit.to_string())));
@@ -262,6 +268,7 @@ pub(crate) mod tests {
                 dtype: "none".into(),
                 device: "cpu".into(),
                 batch_invariant: false,
+                tokenizer: Some("ab12".into()),
             },
             template_date: None,
             seed: u64::MAX,

@@ -221,6 +221,7 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
             dtype: card.dtype.clone(),
             device: card.device.clone(),
             batch_invariant: card.batch_invariant,
+            tokenizer: card.tokenizer.clone(),
         },
         template_date: probes
             .iter()

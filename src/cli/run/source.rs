@@ -42,6 +42,7 @@ impl Source {
             dtype: "given".into(),
             device: "none".into(),
             batch_invariant: true,
+            tokenizer: None,
             context_length: usize::MAX,
             has_chat_template: true,
         };

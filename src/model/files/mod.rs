@@ -28,6 +28,11 @@ pub use progress::megabytes;
 use self::spec::{HubId, Spec};
 use super::catalog::{self, Entry, Kind};
 
+/// SHA-256 (hex) of a file's bytes.
+pub fn sha256(path: &Path) -> Result<String> {
+    digest::read(path)
+}
+
 /// What fetching may do.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Access {

@@ -80,6 +80,7 @@ impl LocalModel {
             dtype: engine.precision().as_str().into(),
             device: engine.device().into(),
             batch_invariant: engine.is_batch_invariant(),
+            tokenizer: options.tokenizer.as_deref().map(super::files::sha256).transpose()?,
             context_length: engine.context_length(),
             has_chat_template: interface.template.is_some(),
         };
