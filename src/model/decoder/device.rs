@@ -2,7 +2,7 @@
 //!
 //! Keys and values lie in one pool a layer, a slot a token; a sequence is a list of slots, so a fork copies nothing.
 //! Attention takes rows together that have equally many new tokens and equally long histories, rounded up to
-//! [`HISTORY_STEP`]: what stands beyond a row's own history is masked, so its value depends on neighbours only as far
+//! 64 tokens: what stands beyond a row's own history is masked, so its value depends on neighbours only as far
 //! as the device's matrix product chooses another order of summation for another number of rows.
 
 use std::collections::BTreeMap;
