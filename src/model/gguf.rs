@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::Device;
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use half::f16;
 
@@ -47,9 +47,7 @@ impl Gguf {
             None => anyhow::anyhow!("{file}: cannot be read as GGUF ({error}); the file is damaged or of another version"),
         })?;
         for (name, info) in &content.tensor_infos {
-            let elements = info.shape.elem_count();
-            let bytes = elements / info.ggml_dtype.block_size() * info.ggml_dtype.type_size();
-            let end = content.tensor_data_offset + info.offset + bytes as u64;
+            let end = content.tensor_data_offset + info.offset + bytes_of(info) as u64;
             ensure!(
                 end <= length,
                 "{file}: tensor {name} ends at byte {end}, but the file has {length}: it is truncated; fetch it again"
@@ -88,54 +86,45 @@ impl Gguf {
         })
     }
 
-    /// A tensor as it is stored. Each call reads through a handle of its own, so that threads read side by side.
-    fn stored(&self, name: &str) -> Result<QTensor> {
-        let file = &self.metadata.file;
-        let handle = File::open(&self.path).with_context(|| format!("{file}: cannot be opened"))?;
-        let tensor = self.content.tensor(&mut BufReader::new(handle), name, &Device::Cpu);
-        tensor.map_err(|error| anyhow::anyhow!("{file}: tensor {name} cannot be read: {error}"))
-    }
-
-    /// A tensor's bytes; none of them where there is no such tensor.
-    fn bytes(&self, name: &str) -> Result<Vec<u8>> {
-        let Some(info) = self.content.tensor_infos.get(name) else { return Ok(Vec::new()) };
-        let (dtype, elements) = (info.ggml_dtype, info.shape.elem_count());
-        let mut bytes = vec![0; elements / dtype.block_size() * dtype.type_size()];
+    /// A tensor's entry and its bytes. Each call reads through a handle of its own, so that threads read side by side.
+    fn stored(&self, name: &str) -> Result<(&TensorInfo, Vec<u8>)> {
+        let what = || format!("{}: tensor {name} cannot be read", self.metadata.file);
+        let info = self.content.tensor_infos.get(name).context("there is none").with_context(what)?;
+        let mut bytes = vec![0; bytes_of(info)];
         let mut read = || -> std::io::Result<()> {
             let mut handle = File::open(&self.path)?;
             handle.seek(SeekFrom::Start(self.content.tensor_data_offset + info.offset))?;
             handle.read_exact(&mut bytes)
         };
-        read().with_context(|| format!("{}: tensor {name} cannot be read", self.metadata.file))?;
-        Ok(bytes)
+        read().with_context(what)?;
+        Ok((info, bytes))
     }
 
     /// A tensor's values dequantised to f32, row-major, with its shape.
     pub fn tensor(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>)> {
-        let stored = self.stored(name)?;
-        let shape = stored.shape().dims().to_vec();
-        let mut values = Vec::with_capacity(stored.shape().elem_count());
+        let (info, bytes) = self.stored(name)?;
+        let dtype = info.ggml_dtype;
+        let mut values = Vec::with_capacity(info.shape.elem_count());
         // A few blocks at a time: what that takes in between stays in cache, and out of the memory that a model needs.
-        let dtype = stored.dtype();
-        let mut dequantise = || -> candle_core::Result<()> {
-            for bytes in stored.data()?.chunks(DEQUANTISED / dtype.block_size() * dtype.type_size()) {
-                values.extend(dequantised(bytes, dtype)?);
-            }
-            Ok(())
-        };
-        dequantise()
-            .map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))?;
-        Ok((values, shape))
+        for bytes in bytes.chunks(DEQUANTISED / dtype.block_size() * dtype.type_size()) {
+            let part = dequantised(bytes, dtype);
+            values.extend(
+                part.map_err(|error| anyhow::anyhow!("{}: tensor {name} cannot be read: {error}", self.metadata.file))?,
+            );
+        }
+        Ok((values, info.shape.dims().to_vec()))
     }
 
     /// A matrix (out, in) to be dequantised a few rows at a time; None where blocks reach over the ends of rows.
     pub fn rows(&self, name: &str) -> Result<Option<StoredRows>> {
-        let tensor = self.stored(name)?;
-        let inp = match tensor.shape().dims() {
-            [_, inp] if inp % tensor.dtype().block_size() == 0 => *inp,
-            _ => return Ok(None),
-        };
-        Ok(Some(StoredRows { tensor, inp, what: format!("{}: tensor {name}", self.metadata.file) }))
+        let (info, bytes) = self.stored(name)?;
+        Ok(match info.shape.dims() {
+            [_, inp] if inp % info.ggml_dtype.block_size() == 0 => {
+                let what = format!("{}: tensor {name}", self.metadata.file);
+                Some(StoredRows { bytes, dtype: info.ggml_dtype, inp: *inp, what })
+            }
+            _ => None,
+        })
     }
 
     /// A tensor of 8-bit or symmetric 4-bit blocks as it is stored. None for other types, and where blocks reach over the
@@ -148,7 +137,7 @@ impl Gguf {
         if !matches!(dtype, GgmlDType::Q8_0 | GgmlDType::Q4_0) || inp % BLOCK != 0 {
             return Ok(None);
         }
-        let bytes = self.bytes(name)?;
+        let (_, bytes) = self.stored(name)?;
         let blocks = StoredBlocks { bytes, dtype, per_row: inp / BLOCK };
         for (at, block) in blocks.bytes.chunks_exact(dtype.type_size()).enumerate() {
             let scale = scale_of(block);
@@ -160,6 +149,11 @@ impl Gguf {
         }
         Ok(Some(blocks))
     }
+}
+
+/// Bytes that a tensor takes in the file.
+fn bytes_of(info: &TensorInfo) -> usize {
+    info.shape.elem_count() / info.ggml_dtype.block_size() * info.ggml_dtype.type_size()
 }
 
 /// A matrix of int8 weights and a scale for every 32, as stored.
@@ -199,7 +193,8 @@ fn scale_of(block: &[u8]) -> f32 {
 
 /// A stored matrix (out, in).
 pub struct StoredRows {
-    tensor: QTensor,
+    bytes: Vec<u8>,
+    dtype: GgmlDType,
     inp: usize,
     /// File and name, for messages.
     what: String,
@@ -208,13 +203,12 @@ pub struct StoredRows {
 impl StoredRows {
     /// Calls `f(first row, values)` with some rows at a time, in f32, row-major; errs on values that are not finite.
     pub fn for_each(&self, f: &mut dyn FnMut(usize, &[f32])) -> Result<()> {
-        let dtype = self.tensor.dtype();
+        let dtype = self.dtype;
         let rows = (DEQUANTISED / self.inp).max(1);
-        let cannot = |error| anyhow::anyhow!("{} cannot be read: {error}", self.what);
-        let bytes = self.tensor.data().map_err(cannot)?;
         let row_bytes = self.inp / dtype.block_size() * dtype.type_size();
-        for (bytes, first) in bytes.chunks(rows * row_bytes).zip((0..).step_by(rows)) {
-            let values = dequantised(bytes, dtype).map_err(cannot)?;
+        for (bytes, first) in self.bytes.chunks(rows * row_bytes).zip((0..).step_by(rows)) {
+            let values =
+                dequantised(bytes, dtype).map_err(|error| anyhow::anyhow!("{} cannot be read: {error}", self.what))?;
             if let Some(at) = values.iter().position(|value| !value.is_finite()) {
                 let at = first * self.inp + at;
                 anyhow::bail!("{} is not a number at element {at}; the file is damaged", self.what);

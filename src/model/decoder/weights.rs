@@ -122,7 +122,7 @@ impl Weights {
             anyhow::anyhow!("{file}: cannot be read as safetensors ({error}); fetch the model again")
         })?;
         let names = tensors.tensors().into_iter().map(|(name, _)| name).collect();
-        Self::new(Source::Safetensors(tensors), Naming::of(&config.architecture), names, file, false, config)
+        Ok(Self::new(Source::Safetensors(tensors), Naming::of(&config.architecture), names, file, false, config))
     }
 
     pub fn gguf(gguf: Gguf, config: &Config) -> Result<Self> {
@@ -130,23 +130,16 @@ impl Weights {
         let file = gguf.metadata().file().to_owned();
         let name = gguf.metadata().string("general.architecture")?;
         let permuted = ARCHITECTURES.iter().any(|known| known.name == name && known.permuted);
-        Self::new(Source::Gguf(Box::new(gguf)), Naming::Gguf, names, file, permuted, config)
+        Ok(Self::new(Source::Gguf(Box::new(gguf)), Naming::Gguf, names, file, permuted, config))
     }
 
-    fn new(
-        source: Source,
-        naming: Naming,
-        names: Vec<String>,
-        file: String,
-        permuted: bool,
-        config: &Config,
-    ) -> Result<Self> {
+    fn new(source: Source, naming: Naming, names: Vec<String>, file: String, permuted: bool, config: &Config) -> Self {
         let left: BTreeSet<String> = names.into_iter().filter(|name| !naming.is_derived(name, config)).collect();
         let embedding = naming.modules(Part::Embedding, config)[0][0];
         let prefixes = naming.prefixes();
         let prefix = prefixes.iter().find(|prefix| left.contains(&format!("{prefix}{embedding}.weight")));
         let prefix = prefix.unwrap_or(&prefixes[0]);
-        Ok(Self { source, naming, prefix, left: Mutex::new(left), missing: Mutex::default(), file, permuted })
+        Self { source, naming, prefix, left: Mutex::new(left), missing: Mutex::default(), file, permuted }
     }
 
     /// A vector of `length` values, e.g. a norm's weight.
@@ -227,9 +220,10 @@ impl Weights {
         }
         let stored = match gguf.blocks(name)? {
             Some(blocks) => Stored::Blocks { blocks, order },
+            None if !matches!(order, RowOrder::Same) => return Ok(None),
             None => match gguf.rows(name)? {
-                Some(rows) if matches!(order, RowOrder::Same) => Stored::Rows(rows),
-                _ => return Ok(None),
+                Some(rows) => Stored::Rows(rows),
+                None => return Ok(None),
             },
         };
         lock(&self.left).remove(name);
