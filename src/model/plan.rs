@@ -170,8 +170,8 @@ impl<'a, B: Backend> Plan<'a, B> {
         drop(rows);
         let mut answer = || answers.next().expect("one answer for each row");
         for a in active {
-            let fed = a.fed;
-            self.go_on(a.job, a.seq, a.long, answer(), || with_fed(fed, a.next), consumers, finished)?;
+            let fed = self.remembered(a.fed, a.next);
+            self.go_on(a.job, a.seq, a.long, answer(), fed, consumers, finished)?;
         }
         for Part { mut prefill, range } in parts {
             let answer = answer();
@@ -179,8 +179,7 @@ impl<'a, B: Backend> Plan<'a, B> {
                 prefill.done = range.end;
                 self.unfinished = Some(prefill);
             } else {
-                let fed = prefill.fed;
-                self.go_on(prefill.job, prefill.seq, prefill.long, answer, || fed, consumers, finished)?;
+                self.go_on(prefill.job, prefill.seq, prefill.long, answer, prefill.fed, consumers, finished)?;
             }
         }
         Ok(true)
@@ -194,7 +193,7 @@ impl<'a, B: Backend> Plan<'a, B> {
         seq: SeqId,
         long: bool,
         answer: Option<u32>,
-        fed: impl FnOnce() -> Vec<u32>,
+        fed: Vec<u32>,
         consumers: &mut [C],
         finished: &mut dyn FnMut(usize, &mut C) -> Result<()>,
     ) -> Result<()> {
@@ -203,7 +202,6 @@ impl<'a, B: Backend> Plan<'a, B> {
             return finished(job, &mut consumers[job]);
         };
         let config = self.decoder.config();
-        let fed = if config.long_from.is_some() { fed() } else { Vec::new() };
         if long || !config.is_long(self.store.len(seq) + 1) {
             self.active.push(Active { job, seq, next, long, fed });
             return Ok(());
@@ -213,16 +211,17 @@ impl<'a, B: Backend> Plan<'a, B> {
         let tokens: Vec<u32> = self.jobs[job].tokens.iter().chain(&fed).copied().chain([next]).collect();
         let seq = self.store.root();
         let want_from = tokens.len() - 1;
-        self.restarts.push(Prefill {
-            job,
-            seq,
-            tokens: tokens.into(),
-            want_from,
-            done: 0,
-            long: true,
-            fed: with_fed(fed, next),
-        });
+        let fed = self.remembered(fed, next);
+        self.restarts.push(Prefill { job, seq, tokens: tokens.into(), want_from, done: 0, long: true, fed });
         Ok(())
+    }
+
+    /// What has been fed back, where a sequence may have to start again.
+    fn remembered(&self, mut fed: Vec<u32>, token: u32) -> Vec<u32> {
+        if self.decoder.config().long_from.is_some() {
+            fed.push(token);
+        }
+        fed
     }
 
     /// The prefills of the next step, within its tokens and the memory.
@@ -295,11 +294,6 @@ impl<'a, B: Backend> Plan<'a, B> {
         let tokens = std::borrow::Cow::Borrowed(&tokens[..]);
         Prefill { job, seq, tokens, want_from: *want_from, done, long, fed: Vec::new() }
     }
-}
-
-fn with_fed(mut fed: Vec<u32>, next: u32) -> Vec<u32> {
-    fed.push(next);
-    fed
 }
 
 /// Computes the wanted logits a few rows at a time and hands them out; the last answer of each entry of `wanted`.

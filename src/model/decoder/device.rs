@@ -129,6 +129,7 @@ impl Backend for Accelerator {
         qkv: &Tensor,
     ) -> Result<Tensor> {
         let (q_width, kv_width) = (shape.heads * shape.head_dim, shape.kv_heads * shape.head_dim);
+        let queries = qkv.narrow(1, 0, q_width)?.contiguous()?;
         let keys = qkv.narrow(1, q_width, kv_width)?.contiguous()?;
         let values = qkv.narrow(1, q_width + kv_width, kv_width)?.contiguous()?;
         store.write(layer, rows, &keys, &values)?;
@@ -151,8 +152,7 @@ impl Backend for Accelerator {
                 done += 1;
             }
             let count = packed.len();
-            let q = qkv.narrow(1, 0, q_width)?.contiguous()?;
-            let q = q.index_select(&Tensor::from_vec(packed, count, &self.0)?, 0)?;
+            let q = queries.index_select(&Tensor::from_vec(packed, count, &self.0)?, 0)?;
             attended.push(self.attend_group(store, layer, shape, &q, &members, tokens, history)?);
         }
         let attended = Tensor::cat(&attended, 0)?;
