@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::ensure;
 use candle_core::Device;
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub enum Engine {
 }
 
 impl Engine {
-    pub fn load(config: Config, weights: Weights, device: &Device, precision: Precision) -> Result<Self> {
+    pub fn load(config: Config, weights: Weights, device: &Device, precision: Precision) -> anyhow::Result<Self> {
         Ok(match device {
             Device::Cpu => Engine::Host(Box::new(Decoder::load(Host, config, weights, precision)?)),
             device => Engine::Device(Box::new(Decoder::load(Accelerator(device.clone()), config, weights, precision)?)),
@@ -37,7 +37,7 @@ impl Engine {
         weights: &[PathBuf],
         device: &Device,
         precision: Precision,
-    ) -> Result<Self> {
+    ) -> anyhow::Result<Self> {
         ensure!(matches!(device, Device::Cpu), "{file}: this architecture runs on the CPU only; take --device cpu");
         ensure!(
             precision != Precision::Int8,
@@ -46,12 +46,20 @@ impl Engine {
         Ok(Engine::Fallback(FallbackModel::load(config, file, weights)?))
     }
 
+    /// The own decoder's configuration, or else the model that runs in its place.
+    fn shape(&self) -> Result<&Config, &FallbackModel> {
+        match self {
+            Engine::Host(decoder) => Ok(decoder.config()),
+            Engine::Device(decoder) => Ok(decoder.config()),
+            Engine::Fallback(model) => Err(model),
+        }
+    }
+
     /// As `model_type` of config.json.
     pub fn architecture(&self) -> &str {
-        match self {
-            Engine::Host(decoder) => &decoder.config().architecture,
-            Engine::Device(decoder) => &decoder.config().architecture,
-            Engine::Fallback(model) => model.architecture(),
+        match self.shape() {
+            Ok(config) => &config.architecture,
+            Err(model) => model.architecture(),
         }
     }
 
@@ -65,28 +73,16 @@ impl Engine {
 
     /// Longest sequence in tokens.
     pub fn context_length(&self) -> usize {
-        match self {
-            Engine::Host(decoder) => decoder.config().context_length,
-            Engine::Device(decoder) => decoder.config().context_length,
-            Engine::Fallback(model) => model.context_length(),
-        }
+        self.shape().map_or_else(FallbackModel::context_length, |config| config.context_length)
     }
 
     /// Tokens that the model knows.
     pub fn vocab(&self) -> usize {
-        match self {
-            Engine::Host(decoder) => decoder.config().vocab,
-            Engine::Device(decoder) => decoder.config().vocab,
-            Engine::Fallback(model) => model.vocab(),
-        }
+        self.shape().map_or_else(FallbackModel::vocab, |config| config.vocab)
     }
 
     pub fn kv_bytes_per_token(&self) -> usize {
-        match self {
-            Engine::Host(decoder) => decoder.config().kv_bytes_per_token(),
-            Engine::Device(decoder) => decoder.config().kv_bytes_per_token(),
-            Engine::Fallback(model) => model.kv_bytes_per_token(),
-        }
+        self.shape().map_or_else(FallbackModel::kv_bytes_per_token, Config::kv_bytes_per_token)
     }
 
     /// Whether an answer's bits depend on nothing beside it.
@@ -109,8 +105,8 @@ impl Engine {
         jobs: &[Job],
         consumers: &mut [C],
         limits: Limits,
-        finished: &mut dyn FnMut(usize, &mut C) -> Result<()>,
-    ) -> Result<Statistics> {
+        finished: &mut dyn FnMut(usize, &mut C) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Statistics> {
         match self {
             Engine::Host(decoder) => plan::run(decoder, jobs, consumers, limits, finished),
             Engine::Device(decoder) => plan::run(decoder, jobs, consumers, limits, finished),
@@ -119,14 +115,14 @@ impl Engine {
     }
 
     /// What steps may use of `max_memory` bytes once the weights are there; all where it is none.
-    pub fn limits(&self, batch_tokens: usize, max_memory: Option<u64>) -> Result<Limits> {
+    pub fn limits(&self, batch_tokens: usize, max_memory: Option<u64>) -> anyhow::Result<Limits> {
         let Some(memory) = max_memory else {
             return Ok(Limits { batch_tokens, kv_bytes: usize::MAX });
         };
-        let (weights, width) = match self {
-            Engine::Host(decoder) => size(decoder.config(), self.precision()),
-            Engine::Device(decoder) => size(decoder.config(), self.precision()),
-            Engine::Fallback(model) => (model.parameters() * size_of::<f32>(), model.width()),
+        // Bytes of the weights, and the numbers that a token's activations come to at once.
+        let (weights, width) = match self.shape() {
+            Ok(config) => (config.weight_bytes(self.precision()), config.mlp_width() + 4 * config.hidden),
+            Err(model) => (model.parameters() * size_of::<f32>(), model.width()),
         };
         // What a step needs beside: rows of activations, and logits.
         let step = batch_tokens * 4 * size_of::<f32>() * width + plan::LOGIT_ROWS * self.vocab() * size_of::<f32>();
@@ -143,9 +139,4 @@ impl Engine {
         );
         Ok(Limits { batch_tokens, kv_bytes: usize::try_from(kv_bytes).unwrap_or(usize::MAX) })
     }
-}
-
-/// Bytes of the weights, and the numbers that a token's activations come to at once.
-fn size(config: &Config, precision: Precision) -> (usize, usize) {
-    (config.weight_bytes(precision), config.mlp_width() + 4 * config.hidden)
 }

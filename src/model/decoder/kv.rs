@@ -58,12 +58,6 @@ impl KvStore {
         }
     }
 
-    /// Bytes of a token's keys and values in all layers. Memory is taken for sixteen tokens at a time, so a sequence holds
-    /// up to fifteen tokens more than it has, for each piece.
-    pub fn bytes_per_token(&self) -> usize {
-        self.layout.bytes() / CHUNK_TOKENS
-    }
-
     /// Stores one layer's keys and values of new tokens, `(tokens, kv_heads · head_dim)` each, packed in the order of
     /// `rows` (a sequence and how many tokens it gets), behind what the sequences have.
     ///
@@ -395,7 +389,7 @@ mod tests {
     #[test]
     fn memory_is_counted_by_chunks_and_comes_back_as_soon_as_no_sequence_refers_to_it() {
         let mut kv = new_store();
-        let chunk = 16 * kv.bytes_per_token();
+        let chunk = kv.layout.bytes();
         let root = kv.root();
         step(&mut kv, &SHAPE, &[(root, &[1; 40])]).unwrap();
         assert_eq!(kv.bytes(), 3 * chunk);

@@ -46,7 +46,8 @@ impl QuantMatrix {
     ///
     /// # Panics
     /// If the slice does not have `out · inp` elements, or `inp` is not a positive multiple of 32.
-    pub fn pack(weight: &[f32], out: usize, inp: usize) -> Self {
+    #[cfg(test)]
+    fn pack(weight: &[f32], out: usize, inp: usize) -> Self {
         assert_eq!(weight.len(), out * inp, "a packed matrix needs out × in weights");
         let mut packer = Packer::new(out, inp);
         packer.set_rows(0, weight);
@@ -59,10 +60,6 @@ impl QuantMatrix {
 
     pub fn inp(&self) -> usize {
         self.inp
-    }
-
-    pub fn bytes(&self) -> usize {
-        size_of_val(&*self.groups)
     }
 
     /// Row `index`, dequantised: a tied embedding is read from here.
