@@ -255,7 +255,7 @@ fn the_whole_language_of_this_version_loads() {
     assert_eq!(suite.factors[0].levels, ["nurse", "007"]);
     assert_eq!(suite.templates[0].system.as_deref(), Some("Be brief."));
     assert_eq!(suite.templates[1].system.as_deref(), Some("You are kind."));
-    let Probe::Generate(spec) = &suite.probes[0];
+    let Probe::Generate(spec) = &suite.probes[0] else { panic!("{:?}", suite.probes) };
     assert_eq!((spec.samples, spec.ask_as, spec.stop.as_slice()), (2, AskAs::Chat, &["\n".to_string()][..]));
     assert!(!suite.gate.fail_on_inconclusive);
     assert_eq!(expand(&suite, None).unwrap().iter().filter(|case| case.axis == "gender").count(), 2 * 3 + 3 * 2);

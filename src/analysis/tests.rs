@@ -278,29 +278,30 @@ fn a_family_beyond_25_gaps_gets_more_flips_so_that_a_clear_gap_can_pass_holm() {
 
 #[test]
 fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_outcome_without_a_scorer() {
-    use crate::suite::{Axis, Design, Gate, Group, Outcome, Suite, Term, TermPlan};
-    let term = |id: &str| Term { id: id.into(), forms: vec![("name".into(), id.into())], paired: true };
-    let group = |name: &str, control| Group { name: name.into(), control, terms: vec![term("they")] };
-    let outcome = |score: &str| Outcome { score: score.into(), margin: 0.02, why: String::new() };
+    use crate::suite::{Axis, Group, Outcome, Place, Suite, Term};
+    let term =
+        |id: &str| Term { id: id.into(), forms: vec![("name".into(), id.into())], paired: true, ..Term::default() };
+    let group =
+        |name: &str, control| Group { name: name.into(), control, terms: vec![term("they")], ..Group::default() };
+    let outcome = |score: &str| Outcome {
+        score: score.into(),
+        direction: None,
+        margin: 0.02,
+        why: String::new(),
+        place: Place::default(),
+    };
     let suite = Suite {
         name: "letters".into(),
         version: 1,
-        description: String::new(),
-        source: String::new(),
-        license: String::new(),
         axes: vec![Axis {
             name: "gender".into(),
             reference: Some("man".into()),
             groups: vec![group("man", false), group("woman", false), group("half", true)],
+            ..Axis::default()
         }],
-        factors: vec![],
-        templates: vec![],
-        design: Design { terms: TermPlan::All, contexts: None, seed: 0 },
-        probes: vec![],
         scorers: vec!["warmth".into(), "length".into()],
         outcomes: vec![outcome("warmth")],
-        gate: Gate::default(),
-        digest: String::new(),
+        ..Suite::default()
     };
     let ranges = [("warmth".to_owned(), (0.0, 1.0)), ("length".to_owned(), (0.0, 64.0))];
     let plan = Plan::of(&suite, &ranges, 3);

@@ -71,7 +71,7 @@ fn row(case: &Case) -> Row<'_> {
     Row {
         case: &case.id,
         set: &case.set,
-        probe: case.probe_name,
+        probe: case.probe.as_str(),
         template: &case.template,
         context: &case.context,
         axis: &case.axis,
@@ -87,7 +87,7 @@ pub(super) fn case_row(case: &Case) -> CaseRow {
     CaseRow {
         case: case.id.clone(),
         set: case.set.clone(),
-        probe: case.probe_name.into(),
+        probe: case.probe.as_str().into(),
         template: case.template.clone(),
         context: case.context.clone(),
         axis: case.axis.clone(),
@@ -129,25 +129,18 @@ pub fn write_cases(cases: &[Case], format: Format, out: &mut impl Write) -> io::
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::suite::MaskList;
 
     fn case(prompt: &str) -> Case {
         Case {
             id: "generate/t/gender=woman/term=ana".into(),
             set: "generate/t/gender".into(),
-            probe: 0,
-            probe_name: "generate",
             template: "t".into(),
-            context: String::new(),
             axis: "gender".into(),
             group: "woman".into(),
             term: "ana".into(),
             prompt: prompt.into(),
-            system: None,
-            mask: Arc::new(MaskList::default()),
+            ..Case::default()
         }
     }
 

@@ -139,6 +139,9 @@ fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<B
 const ENCODER: &str = "minilm-l6";
 
 fn max_new_tokens(suite: &Suite) -> usize {
-    let limits = suite.probes.iter().map(|Probe::Generate(spec)| spec.max_new_tokens);
-    limits.max().unwrap_or(1)
+    let limits = suite.probes.iter().map(|probe| match probe {
+        Probe::Generate(spec) => spec.max_new_tokens,
+        Probe::Choice(_) | Probe::Likelihood(_) => 0,
+    });
+    limits.max().unwrap_or(0).max(1)
 }

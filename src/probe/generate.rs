@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::{GenerateRequest, Generation, LanguageModel, Message, ModelCard, Prompt, Sampling};
 use crate::record::ResponseRow;
-use crate::suite::{AskAs, Case, GenerateSpec, Probe, Suite};
+use crate::suite::{AskAs, Case, GenerateSpec, Probe, ProbeKind, Suite};
 
 /// A request and the cases that its answer stands for.
 pub struct Question {
@@ -40,14 +40,16 @@ pub fn asked_as(spec: &GenerateSpec, card: &ModelCard) -> Result<AskAs> {
 /// The seed of a request is SHA-256(run seed, set, sample): nothing else decides what is drawn.
 pub fn questions(suite: &Suite, cases: &[Case], card: &ModelCard, run_seed: u64) -> Result<Vec<Question>> {
     let mut questions: Vec<Question> = Vec::new();
-    let mut asked: HashMap<(usize, &str, u32, &str, Option<&str>), usize> = HashMap::new();
+    let mut asked: HashMap<(&str, u32, &str, Option<&str>), usize> = HashMap::new();
     for case in cases {
-        let Some(Probe::Generate(spec)) = suite.probes.get(case.probe) else {
-            bail!("case {} names probe {}, which suite {} does not have", case.id, case.probe, suite.name);
-        };
+        let spec = suite.probes.iter().find_map(|probe| match probe {
+            Probe::Generate(spec) if case.probe == ProbeKind::Generate => Some(spec),
+            _ => None,
+        });
+        let Some(spec) = spec else { continue };
         let ask_as = asked_as(spec, card)?;
         for sample in 0..spec.samples {
-            let key = (case.probe, case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref());
+            let key = (case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref());
             if let Some(index) = asked.get(&key) {
                 questions[*index].cases.push(case.id.clone());
                 continue;
@@ -148,46 +150,24 @@ fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::model::scripted::ScriptedModel;
-    use crate::suite::{Design, Gate, MaskList, TermPlan};
 
     fn suite(ask_as: AskAs) -> Suite {
         let spec = GenerateSpec { samples: 2, temperature: 1.0, top_p: 1.0, max_new_tokens: 8, stop: vec![], ask_as };
-        Suite {
-            name: "t".into(),
-            version: 1,
-            description: String::new(),
-            source: String::new(),
-            license: String::new(),
-            axes: vec![],
-            factors: vec![],
-            templates: vec![],
-            design: Design { terms: TermPlan::All, contexts: None, seed: 0 },
-            probes: vec![Probe::Generate(spec)],
-            scorers: vec![],
-            outcomes: vec![],
-            gate: Gate::default(),
-            digest: String::new(),
-        }
+        Suite { name: "t".into(), version: 1, probes: vec![Probe::Generate(spec)], ..Suite::default() }
     }
 
     fn case(id: &str, set: &str, prompt: &str) -> Case {
         Case {
             id: id.into(),
             set: set.into(),
-            probe: 0,
-            probe_name: "generate",
             template: "letter".into(),
-            context: String::new(),
             axis: "gender".into(),
             group: "woman".into(),
             term: id.into(),
             prompt: prompt.into(),
-            system: None,
-            mask: Arc::new(MaskList::default()),
+            ..Case::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! Reads axes with their groups and terms, and factors with their levels, from the suite or from files that it uses.
 
-use super::problem::{Mark, and_list};
+use super::problem::{Mark, Place, and_list};
 use super::reader::Reader;
 use super::yaml::{Key, Kind, Node, parse};
 use super::{Axis, Factor, Group, Term, slug};
@@ -125,7 +125,7 @@ impl Reader<'_> {
             return None;
         };
         let map = self.named(groups_file, groups, &format!("the groups of {what}"))?;
-        let mut axis = Axis { name: key.text.clone(), reference: None, groups: Vec::new() };
+        let mut axis = Axis { name: key.text.clone(), place: Place::new(file, key.at), ..Axis::default() };
         let mut places = Vec::new();
         for (key, node) in map {
             let (group, at) = self.group(groups_file, key, node, &what, axes);
@@ -155,7 +155,7 @@ impl Reader<'_> {
 
     fn group(&mut self, file: &str, key: &Key, node: &Node, axis: &str, axes: &[&str]) -> (Group, Vec<(String, Mark)>) {
         let what = format!("group \"{}\" of {axis}", key.text);
-        let mut group = Group { name: key.text.clone(), control: false, terms: Vec::new() };
+        let mut group = Group { name: key.text.clone(), place: Place::new(file, key.at), ..Group::default() };
         let mut used = None;
         let mut terms = None;
         match &node.kind {
@@ -215,7 +215,12 @@ impl Reader<'_> {
         let Kind::Map(map) = &node.kind else {
             let text = self.text(file, node, &what)?;
             let id = self.term_id(file, node.at, &text)?;
-            return Some(Term { id, forms: vec![("name".into(), text)], paired: false });
+            return Some(Term {
+                id,
+                forms: vec![("name".into(), text)],
+                paired: false,
+                place: Place::new(file, node.at),
+            });
         };
         let mut forms = Vec::new();
         let mut pair = None;
@@ -233,7 +238,7 @@ impl Reader<'_> {
             return None;
         };
         let id = self.term_id(file, node.at, pair.as_ref().unwrap_or(first))?;
-        Some(Term { id, forms, paired: pair.is_some() })
+        Some(Term { id, forms, paired: pair.is_some(), place: Place::new(file, node.at) })
     }
 
     fn term_id(&mut self, file: &str, at: Mark, text: &str) -> Option<String> {
@@ -279,7 +284,8 @@ impl Reader<'_> {
                 self.problems.add(file, key.at, format!("\"{}\" is an axis and a factor; rename one", key.text));
             }
             if let Some(levels) = self.levels(file, key, node) {
-                factors.push(PlacedFactor { factor: Factor { name: key.text.clone(), levels }, at: key.at });
+                let place = Place::new(file, key.at);
+                factors.push(PlacedFactor { factor: Factor { name: key.text.clone(), levels, place }, at: key.at });
             }
         }
         factors

@@ -1,6 +1,6 @@
 //! Reads how a suite is asked and judged: design, probes, scorers, outcomes and gate.
 
-use super::problem::and_list;
+use super::problem::{Place, and_list};
 use super::reader::Reader;
 use super::yaml::{Kind, Node};
 use super::{AskAs, Design, Gate, GenerateSpec, Outcome, Probe, TermPlan};
@@ -10,7 +10,7 @@ const ROTATE: usize = 2;
 
 impl Reader<'_> {
     pub(super) fn design(&mut self, file: &str, node: Option<&Node>) -> Design {
-        let mut design = Design { terms: TermPlan::All, contexts: None, seed: 0 };
+        let mut design = Design::default();
         let Some(node) = node else { return design };
         let known = ["vary", "terms", "contexts", "seed"];
         let Some(fields) = self.fields(file, node, "design", &known, &[]) else { return design };
@@ -203,7 +203,7 @@ impl Reader<'_> {
                 });
             let why = fields.get("why").and_then(|node| self.text(file, node, "why")).unwrap_or_default();
             if let (Some(score), Some(margin)) = (score, margin) {
-                outcomes.push(Outcome { score, margin, why });
+                outcomes.push(Outcome { score, direction: None, margin, why, place: Place::new(file, item.at) });
             }
         }
         outcomes

@@ -10,7 +10,7 @@ use minijinja::Value;
 
 use super::rotation::{balanced_order, levels_of, rotate, stream};
 use super::template::{environment, forms, render, slots};
-use super::{Axis, Case, Factor, Group, MaskList, Suite, Template, TermPlan, slug};
+use super::{Axis, Case, Factor, Group, MaskList, ProbeKind, Suite, Template, TermPlan, slug};
 
 /// A template with what fills it.
 struct Plan<'a> {
@@ -79,8 +79,7 @@ pub fn expand(suite: &Suite, limit: Option<usize>) -> Result<Vec<Case>> {
                             cases.push(Case {
                                 id: format!("{set}={}/term={}", slug(&group.name), term.id),
                                 set: set.clone(),
-                                probe: 0,
-                                probe_name: "generate",
+                                probe: ProbeKind::Generate,
                                 template: plan.template.name.clone(),
                                 context: context.clone(),
                                 axis: axis.name.clone(),
@@ -89,6 +88,7 @@ pub fn expand(suite: &Suite, limit: Option<usize>) -> Result<Vec<Case>> {
                                 prompt,
                                 system: plan.template.system.clone(),
                                 mask: Arc::clone(&mask),
+                                ..Case::default()
                             });
                         }
                     }

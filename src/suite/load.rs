@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::axes::PlacedAxis;
 use super::files::{self, Places};
-use super::problem::{SuiteProblems, and_list};
+use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::Reader;
 use super::yaml::{Node, parse};
 use super::{Suite, slug};
@@ -138,7 +138,8 @@ impl Reader<'_> {
             scorers,
             outcomes,
             gate,
-            digest: String::new(),
+            place: Place::new(file, root.at),
+            ..Suite::default()
         })
     }
 }

@@ -142,16 +142,16 @@ mod tests {
 
     fn term(forms: &[(&str, &str)]) -> Term {
         let forms: Vec<(String, String)> = forms.iter().map(|(form, text)| ((*form).into(), (*text).into())).collect();
-        Term { id: super::super::slug(&forms[0].1), forms, paired: false }
+        Term { id: super::super::slug(&forms[0].1), forms, ..Term::default() }
     }
 
     fn axis(groups: &[&[Term]]) -> Axis {
         let groups = groups
             .iter()
             .enumerate()
-            .map(|(i, terms)| Group { name: format!("g{i}"), control: false, terms: terms.to_vec() })
+            .map(|(i, terms)| Group { name: format!("g{i}"), terms: terms.to_vec(), ..Group::default() })
             .collect();
-        Axis { name: "gender".into(), reference: None, groups }
+        Axis { name: "gender".into(), groups, ..Axis::default() }
     }
 
     const SHE: &[(&str, &str)] = &[

@@ -1,6 +1,7 @@
 //! Says what is wrong with a suite, where, and how to put it right; all problems at once.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A place in a file; both numbers begin at 1, columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +12,34 @@ pub struct Mark {
 
 impl Mark {
     pub const START: Mark = Mark { line: 1, column: 1 };
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Mark::START
+    }
+}
+
+/// A place in one of a suite's files, for what is found wrong after loading. Places do not make two things unequal.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// The file as messages call it.
+    pub file: Arc<str>,
+    pub at: Mark,
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Place) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
+impl Place {
+    pub fn new(file: &str, at: Mark) -> Place {
+        Place { file: file.into(), at }
+    }
 }
 
 /// One thing to put right.

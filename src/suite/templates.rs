@@ -7,7 +7,7 @@ use minijinja::Value;
 use super::Template;
 use super::axes::{PlacedAxis, PlacedFactor};
 use super::files::Found;
-use super::problem::{Mark, and_list};
+use super::problem::{Mark, Place, and_list};
 use super::reader::Reader;
 use super::template::{Slot, environment, forms, render, slots};
 use super::yaml::{Kind, Node};
@@ -84,7 +84,8 @@ impl Reader<'_> {
                     }
                 }
             }
-            templates.push(Template { name: key.text.clone(), text, system });
+            let place = Place::new(&file, at);
+            templates.push(Template { name: key.text.clone(), text, system, place, ..Template::default() });
         }
         for axis in axes.iter().filter(|axis| !used.contains(&axis.axis.name)) {
             let message = format!(

@@ -165,7 +165,11 @@ impl Job {
 
 fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &Args) -> Result<Manifest> {
     let card = source.card();
-    let probes = suite.probes.iter().map(|Probe::Generate(spec)| {
+    let generate = suite.probes.iter().filter_map(|probe| match probe {
+        Probe::Generate(spec) => Some(spec),
+        Probe::Choice(_) | Probe::Likelihood(_) => None,
+    });
+    let probes = generate.map(|spec| {
         let asked_as = match (source, generate::asked_as(spec, card)?) {
             (Source::Given { .. }, _) => "given",
             (_, AskAs::Chat) => "chat",
