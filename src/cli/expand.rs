@@ -94,7 +94,23 @@ pub(super) fn case_row(case: &Case) -> CaseRow {
         group: case.group.clone(),
         term: case.term.clone(),
         prompt: case.prompt.clone(),
+        system: case.system.clone().unwrap_or_default(),
+        turns: json(&case.turns),
+        continuation: case.continuation.clone().unwrap_or_default(),
+        options: json(&case.options),
+        tags: match case.tags.is_empty() {
+            true => String::new(),
+            false => {
+                let tags = case.tags.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+                serde_json::Value::Object(tags).to_string()
+            }
+        },
     }
+}
+
+/// A list as JSON, nothing when it is empty.
+fn json<T: Serialize>(list: &[T]) -> String {
+    if list.is_empty() { String::new() } else { serde_json::to_string(list).expect("lists of texts are JSON") }
 }
 
 /// Writes cases in the order given.
@@ -154,8 +170,8 @@ mod tests {
     fn csv_has_the_columns_of_the_cases_file_and_guards_formulas() {
         assert_eq!(
             written("=1+1, \"Ana\"", Format::Csv),
-            "case,set,probe,template,context,axis,group,term,prompt\n\
-             generate/t/gender=woman/term=ana,generate/t/gender,generate,t,,gender,woman,ana,\"'=1+1, \"\"Ana\"\"\"\n"
+            "case,set,probe,template,context,axis,group,term,prompt,system,turns,continuation,options,tags\n\
+             generate/t/gender=woman/term=ana,generate/t/gender,generate,t,,gender,woman,ana,\"'=1+1, \"\"Ana\"\"\",,,,,\n"
         );
     }
 

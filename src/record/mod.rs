@@ -10,7 +10,7 @@ pub mod rows;
 pub mod table;
 
 /// A row of cases.csv.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CaseRow {
     pub case: String,
     pub set: String,
@@ -21,6 +21,14 @@ pub struct CaseRow {
     pub group: String,
     pub term: String,
     pub prompt: String,
+    pub system: String,
+    /// JSON: earlier turns, oldest first; empty when there are none, as the columns below.
+    pub turns: String,
+    pub continuation: String,
+    /// JSON: what the choice probe chooses from, in the order shown.
+    pub options: String,
+    /// JSON: columns of a listed case that the benchmark's statistics read.
+    pub tags: String,
 }
 
 /// A row of responses.csv.

@@ -5,10 +5,25 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::table::{Sheet, Table, count, number, text};
+use super::table::{Line, Sheet, Table, count, number, text};
 use super::{CaseRow, Record, ResponseRow, ScoreRow};
 
-pub const CASES: [&str; 9] = ["case", "set", "probe", "template", "context", "axis", "group", "term", "prompt"];
+pub const CASES: [&str; 14] = [
+    "case",
+    "set",
+    "probe",
+    "template",
+    "context",
+    "axis",
+    "group",
+    "term",
+    "prompt",
+    "system",
+    "turns",
+    "continuation",
+    "options",
+    "tags",
+];
 pub const RESPONSES: [&str; 6] = ["case", "sample", "finish", "prompt_tokens", "tokens", "text"];
 pub const SCORES: [&str; 5] = ["case", "sample", "scorer", "score", "reason"];
 pub const RECORDS: [&str; 10] =
@@ -30,9 +45,37 @@ pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
             text(&row.group),
             text(&row.term),
             text(&row.prompt),
+            text(&row.system),
+            text(&row.turns),
+            text(&row.continuation),
+            text(&row.options),
+            text(&row.tags),
         ]);
     }
     table.into_bytes()
+}
+
+/// Reads a cases.csv; only the columns that name a case and its place are needed.
+pub fn read_cases(path: &Path) -> Result<Vec<CaseRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&CASES[..9])?;
+    let row = |line: Line<'_>| CaseRow {
+        case: line.text("case"),
+        set: line.text("set"),
+        probe: line.text("probe"),
+        template: line.text("template"),
+        context: line.text("context"),
+        axis: line.text("axis"),
+        group: line.text("group"),
+        term: line.text("term"),
+        prompt: line.text("prompt"),
+        system: line.text("system"),
+        turns: line.text("turns"),
+        continuation: line.text("continuation"),
+        options: line.text("options"),
+        tags: line.text("tags"),
+    };
+    Ok(sheet.rows().map(row).collect())
 }
 
 /// responses.csv, sorted by case and sample.

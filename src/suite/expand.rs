@@ -22,6 +22,14 @@ struct Plan<'a> {
     take: usize,
 }
 
+/// As [`expand`], one case at a time, in the same order: by id, so that the cases of a set stand together.
+///
+/// # Errors
+/// As [`expand`].
+pub fn cases(suite: &Suite, limit: Option<usize>) -> Result<impl Iterator<Item = Result<Case>>> {
+    Ok(expand(suite, limit)?.into_iter().map(Ok))
+}
+
 /// All cases of a suite, or those of its first `limit` contexts (template × factor values), each with all its sets on every axis.
 /// A smaller limit gives a subset of a larger one.
 ///
