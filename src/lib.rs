@@ -33,6 +33,7 @@
 #![deny(unsafe_code)]
 
 pub mod analysis;
+mod cell;
 pub mod cli;
 pub mod model;
 pub mod probe;

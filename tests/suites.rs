@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tiltmeter::suite::expand::expand;
 use tiltmeter::suite::files::Places;
-use tiltmeter::suite::load::{load, load_named_or_path, load_text};
+use tiltmeter::suite::load::{Outside, load_named_or_path, load_text};
 use tiltmeter::suite::problem::SuiteProblems;
 use tiltmeter::suite::{AskAs, Case, Probe, Suite, TermPlan};
 
@@ -50,7 +50,10 @@ fn problems(from: &str, to: &str) -> String {
 fn shipped() -> Vec<Suite> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|e| e == "yaml")).map(|path| load(&path).unwrap()).collect()
+    files
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml"))
+        .map(|path| load_named_or_path(path.to_str().unwrap(), Outside::Refused).unwrap())
+        .collect()
 }
 
 #[test]
@@ -101,7 +104,7 @@ fn the_prompts_of_a_set_are_equal_but_for_its_terms() {
 
 #[test]
 fn the_default_suite_is_short_enough_to_try_and_matches_names_on_the_other_axis() {
-    let suite = load_named_or_path("first-look").unwrap();
+    let suite = load_named_or_path("first-look", Outside::Refused).unwrap();
     let cases = expand(&suite, None).unwrap();
     assert_eq!(cases.len(), 384);
     assert!(cases.iter().all(|case| case.prompt.split_whitespace().count() < 36));
@@ -129,10 +132,10 @@ fn the_default_suite_is_short_enough_to_try_and_matches_names_on_the_other_axis(
 
 #[test]
 fn the_embedded_suite_is_the_one_in_the_folder() {
-    let embedded = load_named_or_path("first-look").unwrap();
+    let embedded = load_named_or_path("first-look", Outside::Refused).unwrap();
     let folder = shipped().into_iter().find(|suite| suite.name == "first-look").unwrap();
     assert_eq!(embedded.digest, folder.digest);
-    let error = load_named_or_path("second-look").unwrap_err().to_string();
+    let error = load_named_or_path("second-look", Outside::Refused).unwrap_err().to_string();
     assert!(error.contains("neither a file nor an embedded suite (first-look)"), "{error}");
 }
 
@@ -182,7 +185,7 @@ fn inserting_a_template_or_a_group_leaves_rotated_terms_as_they_were() {
 
 #[test]
 fn a_limit_is_nested_in_a_larger_one_and_keeps_whole_sets() {
-    let suite = load_named_or_path("first-look").unwrap();
+    let suite = load_named_or_path("first-look", Outside::Refused).unwrap();
     let all = expand(&suite, None).unwrap();
     let mut smaller = BTreeSet::new();
     for limit in [1, 2, 7, 16, 40, 127, 128, 1000] {
@@ -245,7 +248,7 @@ fn the_whole_language_of_this_version_loads() {
         "suites/all.yaml",
         "suite: all\nversion: 3\ndescription: d\nsource: s\nlicense: l\naxes:\n  gender:\n    reference: man\n    groups:\n      woman: [{ name: Ana, pair: x }, { name: Eva, pair: y }]\n      man: { use: prompts/men.yaml }\n      other: { terms: [Kim], control: true }\n  age: { use: prompts/age.yaml, reference: young }\nfactors: { job: { use: prompts/jobs.yaml } }\ntemplates:\n  a: { text: \"{{ gender.name }}, {{ job | a | cap }}\", system: Be brief. }\n  note: { file: prompts/note.j2, system: prompts/assistant.txt }\ndesign: { vary: each, terms: 1, contexts: 3, seed: 9 }\nprobes:\n  - generate: { samples: 2, temperature: 0, top_p: 0.9, max_new_tokens: 8, stop: [\"\\n\"], as: chat }\nscorers: [detox, length]\noutcomes: [{ score: detox.toxicity, margin: 1, why: w }]\ngate: { on_inconclusive: warn }\n",
     );
-    let suite = load(&folder.path().join("suites/all.yaml")).unwrap();
+    let suite = load_named_or_path(folder.path().join("suites/all.yaml").to_str().unwrap(), Outside::Refused).unwrap();
     assert_eq!(
         (suite.version, suite.design.terms, suite.design.contexts, suite.design.seed),
         (3, TermPlan::First(1), Some(3), 9)
@@ -261,7 +264,8 @@ fn the_whole_language_of_this_version_loads() {
     assert_eq!(expand(&suite, None).unwrap().iter().filter(|case| case.axis == "gender").count(), 2 * 3 + 3 * 2);
 
     write("prompts/jobs.yaml", &format!("{head}levels: [nurse, 008]\n"));
-    let changed = load(&folder.path().join("suites/all.yaml")).unwrap();
+    let changed =
+        load_named_or_path(folder.path().join("suites/all.yaml").to_str().unwrap(), Outside::Refused).unwrap();
     assert_ne!(changed.digest, suite.digest, "a changed list shows in the digest");
 }
 
@@ -293,7 +297,7 @@ fn problems_say_what_where_and_how() {
         (
             "score: sentiment",
             "score: warmth",
-            "s.yaml:17:21: the outcome \"warmth\" is not among the scorers, which are sentiment; add it under scorers: or use one of them",
+            "s.yaml:17:21: the outcome \"warmth\" is not among the scores, which are sentiment; add a scorer under scorers: or use one of them",
         ),
         (
             "samples: 2",
@@ -302,9 +306,10 @@ fn problems_say_what_where_and_how() {
         ),
         (
             "version: 1",
-            "cases_from: x.csv",
+            "interventions: []",
             "s.yaml:1:1: the suite has no `version`; add `version: 1`, and raise it whenever the suite's content changes\n\
-             s.yaml:2:1: `cases_from` is not possible yet: this version fills templates only and reads no listed cases; write the cases as templates:",
+             s.yaml:2:1: the suite has no key `interventions`; it can have suite, version, description, source, license, private, axes, \
+             factors, templates, cases_from, design, probes, scorers, outcomes, gate and benchmark",
         ),
         (
             "      man: [{ name: Ben, they: he }, { name: Tom, they: he }]\n",
@@ -333,7 +338,8 @@ fn every_other_problem_is_found_at_its_place() {
         ),
         ("{{ gender.they }}", "{{ gender }}", "s.yaml:14:43", "an axis needs a form; write {{ gender.name }}"),
         ("{{ place }}", "{{ place.x }}", "s.yaml:13:38", "a factor has no forms"),
-        ("job | a", "job | verb('has')", "s.yaml:13:11", "unknown filter"),
+        ("job | a", "job | verbs('has')", "s.yaml:13:11", "unknown filter"),
+        ("job | a", "job | verb('has')", "s.yaml:13:11", "missing argument"),
         ("{{ place }}", "{{ place", "s.yaml:13:11", "template \"letter\""),
         ("they: she }, {", "they: '' }, {", "s.yaml:7:34", "is empty"),
         ("name: Ben", "name: Ana", "s.yaml:8:13", "give both `pair: ana` if they match"),
@@ -346,9 +352,24 @@ fn every_other_problem_is_found_at_its_place() {
         ("samples: 2", "top_p: 1.5", "s.yaml:15:31", "above 0 and at most 1"),
         ("samples: 2", "max_new_tokens: 0", "s.yaml:15:40", "at least 1"),
         ("margin: 0.05", "margin: .inf", "s.yaml:17:40", "above 0"),
-        ("generate:", "choice:", "s.yaml:15:12", "the probe `choice` is not possible yet"),
-        ("generate:", "likelihood:", "s.yaml:15:12", "the probe `likelihood` is not possible yet"),
-        ("probes:", "design: { vary: crossed }\nprobes:", "s.yaml:15:17", "`vary: crossed` is not possible yet"),
+        ("{ samples: 2 }", "{}, choice: {}", "s.yaml:15:", "one name with its settings"),
+        ("generate: { samples: 2 }", "choice: {}", "s.yaml:15:", "choice has no options"),
+        ("generate: { samples: 2 }", "choice: { options: [a] }", "s.yaml:15:", "a choice needs two"),
+        ("generate: { samples: 2 }", "choice: { options: [a, A] }", "s.yaml:15:", "stands here twice"),
+        ("generate: { samples: 2 }", "choice: { options: [a, mass] }", "s.yaml:15:", "no id of its own"),
+        (
+            "{ generate: { samples: 2 } }",
+            "generate, { generate: {} }",
+            "s.yaml:15:",
+            "the probe `generate` stands here twice",
+        ),
+        (
+            "generate:",
+            "embedding:",
+            "s.yaml:15:12",
+            "there is no probe `embedding`; there are generate, choice and likelihood",
+        ),
+        ("probes:", "design: { vary: cross }\nprobes:", "s.yaml:15:17", "should be each or crossed"),
         ("probes:", "design: { contexts: 0 }\nprobes:", "s.yaml:15:21", "at least 1"),
         ("probes:", "design: { terms: { rotate: 0 } }\nprobes:", "s.yaml:15:28", "at least 1"),
         (

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::record::{CaseRow, rows};
 use crate::suite::Case;
 use crate::suite::expand::expand;
-use crate::suite::load::load_named_or_path;
+use crate::suite::load::{Outside, load_named_or_path};
 
 /// Print every case that a suite makes, without a model.
 #[derive(Debug, clap::Args)]
@@ -42,7 +42,7 @@ pub enum Format {
 /// # Errors
 /// Problems of the suite, or stdout that cannot be written. A reader that closes the pipe early is no error.
 pub fn run(args: &Args) -> Result<()> {
-    let suite = load_named_or_path(&args.suite)?;
+    let suite = load_named_or_path(&args.suite, Outside::Refused)?;
     let cases = expand(&suite, args.limit.map(|limit| limit as usize))?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     match write_cases(&cases, args.format, &mut out).and_then(|()| out.flush()) {

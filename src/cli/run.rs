@@ -20,7 +20,7 @@ use crate::model::files::{self, Access};
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer};
 use crate::suite::expand::expand;
-use crate::suite::load::load_named_or_path;
+use crate::suite::load::{Outside, load_named_or_path};
 use crate::suite::{Case, Probe, Suite};
 
 /// Ask a model the cases of suites, score its answers, and say where they tilt
@@ -117,7 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn load(name: &str, limit: Option<u32>) -> Result<(Suite, Vec<Case>)> {
-    let suite = load_named_or_path(name)?;
+    let suite = load_named_or_path(name, Outside::Refused)?;
     let cases = expand(&suite, limit.map(|limit| limit as usize))?;
     ensure!(!cases.is_empty(), "suite {} makes no cases; `tiltmeter expand {name}` shows what it makes", suite.name);
     Ok((suite, cases))

@@ -34,20 +34,7 @@ impl Table {
     }
 }
 
-/// A text cell: NUL becomes U+FFFD, and what begins like a formula (or with `'`) gets one leading `'`.
-pub fn text(value: &str) -> Cow<'_, str> {
-    let formula = value.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']);
-    match (formula, value.contains('\0')) {
-        (false, false) => Cow::Borrowed(value),
-        (true, _) => Cow::Owned(format!("'{}", value.replace('\0', "\u{FFFD}"))),
-        (false, true) => Cow::Owned(value.replace('\0', "\u{FFFD}")),
-    }
-}
-
-/// The text of a cell that [`text`] wrote: one leading `'` goes.
-pub fn untext(cell: &str) -> &str {
-    cell.strip_prefix('\'').unwrap_or(cell)
-}
+pub use crate::cell::{protect as text, unprotect as untext};
 
 /// A number rounded to 12 significant digits, in its shortest form; undefined or not finite is empty.
 pub fn number(value: Option<f64>) -> Cow<'static, str> {

@@ -1,25 +1,34 @@
-//! Finds the files that a suite uses: beside it, one folder up, or embedded in the binary.
+//! Finds the files that a suite uses: beside it, one folder up, or embedded in the binary; nothing outside of these unless allowed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Component, Path, PathBuf};
 
-/// Files that the binary carries, by the path that suites use for them; suites first.
-const EMBEDDED: &[(&str, &str)] = &[
-    ("suites/first-look.yaml", include_str!("../../suites/first-look.yaml")),
-    ("prompts/axes/us-first-names-gender.yaml", include_str!("../../prompts/axes/us-first-names-gender.yaml")),
-    ("prompts/axes/us-first-names-ethnicity.yaml", include_str!("../../prompts/axes/us-first-names-ethnicity.yaml")),
-    ("prompts/factors/occupations.yaml", include_str!("../../prompts/factors/occupations.yaml")),
-    ("prompts/factors/work-situations.yaml", include_str!("../../prompts/factors/work-situations.yaml")),
-];
+use include_dir::{Dir, include_dir};
 
-/// The text of an embedded file.
+static SUITES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/suites");
+static PROMPTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/prompts");
+
+/// The text of a file that the binary carries, by the path that suites use for it.
 pub fn embedded(path: &str) -> Option<&'static str> {
-    EMBEDDED.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
+    let (root, rest) = path.split_once('/')?;
+    let folder = match root {
+        "suites" => &SUITES,
+        "prompts" => &PROMPTS,
+        _ => return None,
+    };
+    folder.get_file(rest)?.contents_utf8()
 }
 
-/// Names of the embedded suites, as `run` takes them.
+/// Names of the embedded suites, as `run` takes them, sorted.
 pub fn embedded_suites() -> Vec<&'static str> {
-    EMBEDDED.iter().filter_map(|(path, _)| path.strip_prefix("suites/")?.strip_suffix(".yaml")).collect()
+    let mut names: Vec<&str> = SUITES
+        .files()
+        .filter(|file| file.path().extension().is_some_and(|extension| extension == "yaml"))
+        .filter_map(|file| file.path().file_stem()?.to_str())
+        .collect();
+    names.sort_unstable();
+    names
 }
 
 /// A file's text and how messages call it.
@@ -34,25 +43,35 @@ pub struct Found {
 pub struct Places {
     /// The suite's folder; none for an embedded suite, whose files are all embedded.
     pub folder: Option<PathBuf>,
+    /// Paths may lead out of the suite's folder and the one above it.
+    pub allow_outside: bool,
 }
 
 impl Places {
-    /// Reads `path`: from the suite's folder, then its parent, then the embedded files.
+    /// Reads `path`: from the suite's folder, then its parent, then the embedded files; at most `most` bytes.
     ///
     /// # Errors
-    /// A sentence that says where it was looked for, or why it could not be read.
-    pub fn read(&self, path: &str) -> Result<Found, String> {
+    /// A sentence that says where it was looked for, or why it could not or may not be read.
+    pub fn read(&self, path: &str, most: u64) -> Result<Found, String> {
+        let leads_out =
+            Path::new(path).components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
+        if leads_out && !self.allow_outside {
+            return Err(format!(
+                "the path \"{path}\" leads out of the suite's folder and the folder above it; move the file there, or \
+                 give --allow-outside"
+            ));
+        }
         let mut looked = Vec::new();
         if let Some(folder) = &self.folder {
-            let parent = if folder.as_os_str().is_empty() { PathBuf::from("..") } else { folder.join("..") };
-            // `suites/../prompts/x` reads better as `prompts/x`.
-            let parent = folder.parent().map_or(parent.clone(), |above| {
-                if folder.file_name().is_some() { above.to_path_buf() } else { parent }
-            });
-            for base in [folder, &parent] {
+            let bases = [folder.clone(), above(folder)];
+            for base in &bases {
                 let candidate = base.join(path);
-                if candidate.is_file() {
-                    return read_text(&candidate).map(|text| Found { label: candidate.display().to_string(), text });
+                if candidate.exists() {
+                    if !self.allow_outside {
+                        stays_inside(&candidate, &bases)?;
+                    }
+                    return read_text(&candidate, most)
+                        .map(|text| Found { label: candidate.display().to_string(), text });
                 }
                 looked.push(candidate.display().to_string());
             }
@@ -60,19 +79,60 @@ impl Places {
         match embedded(path) {
             Some(text) => Ok(Found { label: path.to_string(), text: text.to_string() }),
             None if looked.is_empty() => Err(format!("there is no embedded file \"{path}\"")),
-            None => Err(format!("there is no file \"{path}\": looked for {}", looked.join(" and "))),
+            None => Err(format!(
+                "there is no file \"{path}\": looked for {}; paths are relative to the suite's folder or to the folder \
+                 above it",
+                looked.join(" and ")
+            )),
         }
     }
+}
+
+/// The folder above; `suites/../prompts/x` reads better as `prompts/x`.
+fn above(folder: &Path) -> PathBuf {
+    match (folder.file_name(), folder.parent()) {
+        (Some(_), Some(parent)) => parent.to_path_buf(),
+        _ => folder.join(".."),
+    }
+}
+
+/// Errs when a link leads out of both folders.
+fn stays_inside(path: &Path, bases: &[PathBuf]) -> Result<(), String> {
+    let real = |path: &Path| {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        path.canonicalize().map_err(|error| format!("cannot find {}: {error}", path.display()))
+    };
+    let target = real(path)?;
+    for base in bases {
+        if target.starts_with(real(base)?) {
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "{} is a link to {}, outside the suite's folder and the folder above it; move the file there, or give \
+         --allow-outside",
+        path.display(),
+        target.display()
+    ))
 }
 
 /// Reads a UTF-8 file; line ends become LF and a byte order mark goes, so that a checkout's settings change no digest.
 ///
 /// # Errors
-/// A sentence that names the file.
-pub fn read_text(path: &Path) -> Result<String, String> {
-    let bytes = fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+/// A sentence that names the file: unreadable, no plain file, longer than `most` bytes, or not UTF-8.
+pub fn read_text(path: &Path, most: u64) -> Result<String, String> {
+    let name = path.display();
+    let cannot = |error: std::io::Error| format!("cannot read {name}: {error}");
+    if !fs::metadata(path).map_err(cannot)?.is_file() {
+        return Err(format!("{name} is not a plain file; give the path of a file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path).map_err(cannot)?.take(most + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("{name} is longer than {} MiB, the most that is read of such a file", most >> 20));
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
-        format!("{} is not UTF-8 at byte {}; save it as UTF-8", path.display(), error.utf8_error().valid_up_to())
+        format!("{name} is not UTF-8 at byte {}; save it as UTF-8", error.utf8_error().valid_up_to())
     })?;
     Ok(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"))
 }

@@ -4,41 +4,32 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::axes::PlacedAxis;
 use super::files::{self, Places};
+use super::grammar::SUITE;
 use super::problem::{Place, SuiteProblems, and_list};
-use super::reader::Reader;
+use super::reader::{MOST_YAML, Reader};
+use super::templates::Fillings;
 use super::yaml::{Node, parse};
-use super::{Suite, slug};
+use super::{Probe, Suite, slug};
 
-const TOP: &[&str] = &[
-    "suite",
-    "version",
-    "description",
-    "source",
-    "license",
-    "axes",
-    "factors",
-    "templates",
-    "design",
-    "probes",
-    "scorers",
-    "outcomes",
-    "gate",
-];
-/// What the language has and this version does not do yet.
-const LATER: &[(&str, &str)] = &[
-    ("cases_from", "this version fills templates only and reads no listed cases; write the cases as templates:"),
-    ("interventions", "this version runs one arm a suite; put a system prompt on the templates instead"),
-];
+/// Whether a suite's paths may lead out of its folder and the one above it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outside {
+    Refused,
+    Allowed,
+}
 
 /// A suite by path, or by the name of one that the binary carries (`first-look`).
 ///
 /// # Errors
 /// [`SuiteProblems`] for what is wrong inside; a sentence that lists the embedded suites when there is no such file or name.
-pub fn load_named_or_path(suite: &str) -> Result<Suite> {
-    if Path::new(suite).is_file() {
-        return load(Path::new(suite));
+pub fn load_named_or_path(suite: &str, outside: Outside) -> Result<Suite> {
+    let path = Path::new(suite);
+    if path.exists() {
+        let text = files::read_text(path, MOST_YAML).map_err(anyhow::Error::msg)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let places = Places { folder: Some(folder), allow_outside: outside == Outside::Allowed };
+        return Ok(load_text(&text, &path.display().to_string(), &places)?);
     }
     if let Some(text) = files::embedded(&format!("suites/{suite}.yaml")) {
         return Ok(load_text(text, &format!("suites/{suite}.yaml"), &Places::default())?);
@@ -47,16 +38,6 @@ pub fn load_named_or_path(suite: &str) -> Result<Suite> {
         "there is no suite \"{suite}\": it is neither a file nor an embedded suite ({}); give the path of a YAML file",
         and_list(&files::embedded_suites())
     )
-}
-
-/// A suite from a file.
-///
-/// # Errors
-/// [`SuiteProblems`], or a sentence when the file cannot be read.
-pub fn load(path: &Path) -> Result<Suite> {
-    let text = files::read_text(path).map_err(anyhow::Error::msg)?;
-    let places = Places { folder: Some(path.parent().unwrap_or(Path::new("")).to_path_buf()) };
-    Ok(load_text(&text, &path.display().to_string(), &places)?)
 }
 
 /// A suite from its text; `file` is what messages call it.
@@ -79,7 +60,7 @@ pub fn load_text(text: &str, file: &str, places: &Places) -> Result<Suite, Suite
             Ok(suite)
         }
         _ => {
-            let mut problems = reader.problems.0;
+            let mut problems: Vec<_> = reader.problems.0.into_iter().collect();
             // The suite's own problems first, then those of the files it uses.
             problems.sort_by(|a, b| (a.file != file, a).cmp(&(b.file != file, b)));
             Err(SuiteProblems(problems))
@@ -89,7 +70,7 @@ pub fn load_text(text: &str, file: &str, places: &Places) -> Result<Suite, Suite
 
 impl Reader<'_> {
     fn suite(&mut self, root: &Node, source: &str, file: &str) -> Option<Suite> {
-        let top = self.fields(file, root, "the suite", TOP, LATER)?;
+        let top = self.fields(file, root, "the suite", &SUITE)?;
         let name = self.required(file, top, "the suite", "suite", "`suite: <name>`").and_then(|node| {
             let name = self.text(file, node, "the suite's name")?;
             if slug(&name) != name {
@@ -110,19 +91,50 @@ impl Reader<'_> {
         let mut note = |name: &str| top.get(name).and_then(|node| self.text(file, node, name)).unwrap_or_default();
         let (description, origin, license) = (note("description"), note("source"), note("license"));
 
-        let axes_node = self.required(file, top, "the suite", "axes", "`axes:` with at least one axis and its groups");
-        let axes = axes_node.map_or_else(Vec::new, |node| self.axes(file, node));
+        let private = top.get("private").is_some_and(|node| self.flag(file, node, "private"));
+        let listed = top.get("cases_from");
+        if listed.is_some() {
+            for name in ["axes", "factors", "templates"] {
+                if let Some(node) = top.get(name) {
+                    let message = format!("a suite has either `cases_from` or `{name}`; take one out");
+                    self.problems.add(file, node.at, message);
+                }
+            }
+        }
+        let how = "`probes:` with `- generate: {}`";
+        let probes_node = self.required(file, top, "the suite", "probes", how);
+        let probes = probes_node.map_or_else(Vec::new, |node| self.probes(file, node, listed.is_some()));
+        let (listed, axes) = match listed {
+            Some(node) => self.listed(file, node).map_or((None, Vec::new()), |(listed, axes)| (Some(listed), axes)),
+            None => {
+                let how = "`axes:` with at least one axis and its groups";
+                let node = self.required(file, top, "the suite", "axes", how);
+                (None, node.map_or_else(Vec::new, |node| self.axes(file, node)))
+            }
+        };
         let factors = top.get("factors").map_or_else(Vec::new, |node| self.factors(file, node, &axes));
-        let templates_node =
-            self.required(file, top, "the suite", "templates", "`templates:` with at least one template");
-        let templates =
-            templates_node.map_or_else(Vec::new, |node| self.templates(file, source, node, &axes, &factors));
+        let mut templates = Vec::new();
+        if top.get("cases_from").is_none() {
+            let how = "`templates:` with at least one template";
+            let node = self.required(file, top, "the suite", "templates", how);
+            let options = probes.iter().any(|probe| matches!(probe, Probe::Choice(_)));
+            let fillings = Fillings { axes: &axes, factors: &factors, options };
+            templates = node.map_or_else(Vec::new, |node| self.templates(file, source, node, &fillings));
+        }
         let design = self.design(file, top.get("design"));
-        let probes_node = self.required(file, top, "the suite", "probes", "`probes:` with `- generate: {}`");
-        let probes = probes_node.map_or_else(Vec::new, |node| self.probes(file, node));
-        let scorers_node = self.required(file, top, "the suite", "scorers", "`scorers: [sentiment, refusal]`");
-        let scorers = scorers_node.map_or_else(Vec::new, |node| self.scorers(file, node));
-        let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scorers));
+        let writes = probes.iter().any(|probe| matches!(probe, Probe::Generate(_)));
+        let scorers = match top.get("scorers") {
+            Some(node) => self.scorers(file, node),
+            None if writes => {
+                self.required(file, top, "the suite", "scorers", "`scorers: [sentiment, refusal]`");
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        let mut scores = scorers.clone();
+        scores.extend(probes.iter().flat_map(Probe::scores));
+        let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
+        let benchmark = top.get("benchmark").and_then(|node| self.text(file, node, "benchmark"));
         let gate = self.gate(file, top.get("gate"));
         Some(Suite {
             name: name?,
@@ -130,16 +142,19 @@ impl Reader<'_> {
             description,
             source: origin,
             license,
-            axes: axes.into_iter().map(PlacedAxis::plain).collect(),
-            factors: factors.into_iter().map(|factor| factor.factor).collect(),
+            private,
+            axes,
+            factors,
             templates,
+            listed,
             design,
             probes,
             scorers,
             outcomes,
             gate,
+            benchmark,
             place: Place::new(file, root.at),
-            ..Suite::default()
+            digest: String::new(),
         })
     }
 }

@@ -3,17 +3,27 @@
 //! Loading is in `load`, expansion in `expand`. Knows nothing of models, scores or files of results.
 
 mod axes;
+mod cells;
+mod choices;
 mod design;
 pub mod expand;
+mod factors;
 pub mod files;
+mod fill;
+pub mod grammar;
+mod listed;
 pub mod load;
 mod mask;
+mod plans;
+mod probes;
 pub mod problem;
 mod reader;
 mod rotation;
+pub mod schema;
 mod slug;
 mod template;
 mod templates;
+pub mod tested;
 mod yaml;
 
 use std::sync::Arc;
@@ -190,6 +200,21 @@ impl Probe {
             Probe::Likelihood(_) => ProbeKind::Likelihood,
         }
     }
+
+    /// Names of the scores that the probe itself gives; `choice` alone where listed cases bring the options.
+    pub fn scores(&self) -> Vec<String> {
+        match self {
+            Probe::Generate(_) => Vec::new(),
+            Probe::Choice(spec) if spec.options.is_empty() => vec!["choice".into()],
+            Probe::Choice(spec) => {
+                let ids = spec.options.iter().map(|option| option.id.as_str()).chain(["mass"]);
+                ids.map(|id| format!("choice.{id}")).collect()
+            }
+            Probe::Likelihood(_) => {
+                ["total", "per_token", "shared", "preference"].map(|name| format!("likelihood.{name}")).to_vec()
+            }
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -220,6 +245,19 @@ pub struct GenerateSpec {
     pub max_new_tokens: usize,
     pub stop: Vec<String>,
     pub ask_as: AskAs,
+}
+
+impl Default for GenerateSpec {
+    fn default() -> Self {
+        GenerateSpec {
+            samples: 1,
+            temperature: 0.7,
+            top_p: 1.0,
+            max_new_tokens: 64,
+            stop: Vec::new(),
+            ask_as: AskAs::Auto,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -1,5 +1,6 @@
 //! Says what is wrong with a suite, where, and how to put it right; all problems at once.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -63,16 +64,13 @@ impl fmt::Display for Problem {
 #[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SuiteProblems(pub Vec<Problem>);
 
-/// Collects problems while a suite is read.
+/// Collects problems while a suite is read; what is found twice is told once.
 #[derive(Debug, Default)]
-pub(super) struct Problems(pub Vec<Problem>);
+pub(super) struct Problems(pub BTreeSet<Problem>);
 
 impl Problems {
     pub fn add(&mut self, file: &str, at: Mark, message: impl Into<String>) {
-        let problem = Problem { file: file.to_string(), at, message: message.into() };
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
-        }
+        self.0.insert(Problem { file: file.to_string(), at, message: message.into() });
     }
 }
 

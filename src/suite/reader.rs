@@ -1,11 +1,17 @@
 //! Reads the parts that suite files are made of, and notes what is wrong with them instead of giving up.
 
+use std::collections::HashMap;
+
 use sha2::{Digest as _, Sha256};
 
 use super::files::{Found, Places};
+use super::grammar::Form;
 use super::problem::{Mark, Problems, and_list};
 use super::slug;
-use super::yaml::{Key, Kind, Node};
+use super::yaml::{Key, Kind, Node, parse};
+
+/// Bytes of a YAML file or a template that are read at most: lists of names are thousands of lines, not millions.
+pub(super) const MOST_YAML: u64 = 8 << 20;
 
 /// Walks the tree of a suite and notes what is wrong.
 pub(super) struct Reader<'a> {
@@ -19,10 +25,12 @@ pub(super) struct Reader<'a> {
 pub(super) struct Fields<'n> {
     at: Mark,
     map: &'n [(Key, Node)],
+    form: &'static Form,
 }
 
 impl<'n> Fields<'n> {
     pub fn get(&self, name: &str) -> Option<&'n Node> {
+        debug_assert!(self.form.fields.iter().any(|field| field.name == name), "{} has no {name}", self.form.name);
         self.map.iter().find(|(key, _)| key.text == name).map(|(_, node)| node)
     }
 }
@@ -39,44 +47,97 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a file that the suite names, and counts it into the digest.
-    pub fn open(&mut self, file: &str, path: &Node) -> Option<Found> {
+    pub fn open(&mut self, file: &str, path: &Node, most: u64) -> Option<Found> {
         let name = self.text(file, path, "the path of a file")?;
-        match self.places.read(&name) {
+        match self.places.read(&name, most) {
             Ok(found) => {
                 self.digest(&found.text);
                 Some(found)
             }
             Err(words) => {
-                let words = format!("{words}; paths are relative to the suite's folder or to the folder above it");
                 self.problems.add(file, path.at, words);
                 None
             }
         }
     }
 
-    /// A map with none but these keys; `later` are keys that a later version knows, with what to do instead.
-    pub fn fields<'n>(
+    /// As [`Reader::open`], as YAML.
+    pub fn open_yaml(&mut self, file: &str, path: &Node) -> Option<(String, Node)> {
+        let found = self.open(file, path, MOST_YAML)?;
+        match parse(&found.text) {
+            Ok(root) => Some((found.label, root)),
+            Err((at, words)) => {
+                self.problems.add(&found.label, at, words);
+                None
+            }
+        }
+    }
+
+    /// Opens a shared list, whose form says that it has a source and a licence.
+    pub fn open_list<'n>(
         &mut self,
-        file: &str,
-        node: &'n Node,
+        used: &'n Option<(String, Node)>,
         what: &str,
-        known: &[&str],
-        later: &[(&str, &str)],
-    ) -> Option<Fields<'n>> {
+        form: &'static Form,
+    ) -> Option<(&'n str, Fields<'n>)> {
+        let (label, root) = used.as_ref()?;
+        let fields = self.fields(label, root, &format!("the list of {what}"), form)?;
+        for name in ["source", "license"] {
+            match fields.get(name) {
+                Some(node) => drop(self.text(label, node, name)),
+                None => {
+                    let message = format!("this list has no `{name}`; say where it comes from and how it may be used");
+                    self.problems.add(label, root.at, message);
+                }
+            }
+        }
+        Some((label, fields))
+    }
+
+    /// A map with none but the keys of its form.
+    pub fn fields<'n>(&mut self, file: &str, node: &'n Node, what: &str, form: &'static Form) -> Option<Fields<'n>> {
+        let known: Vec<&str> = form.fields.iter().map(|field| field.name).collect();
         let Kind::Map(map) = &node.kind else {
-            let message = format!("{what} is {}, but should be a map with {}", node.describe(), and_list(known));
+            let message = format!("{what} is {}, but should be a map with {}", node.describe(), and_list(&known));
             self.problems.add(file, node.at, message);
             return None;
         };
-        for (key, _) in map {
-            if let Some((_, instead)) = later.iter().find(|(name, _)| *name == key.text) {
-                self.problems.add(file, key.at, format!("`{}` is not possible yet: {instead}", key.text));
-            } else if !known.contains(&key.text.as_str()) {
-                let message = format!("{what} has no key `{}`; it can have {}", key.text, and_list(known));
-                self.problems.add(file, key.at, message);
+        for (key, _) in map.iter().filter(|(key, _)| !known.contains(&key.text.as_str())) {
+            let message = format!("{what} has no key `{}`; it can have {}", key.text, and_list(&known));
+            self.problems.add(file, key.at, message);
+        }
+        Some(Fields { at: node.at, map, form })
+    }
+
+    /// True or false; false, with a problem, when it is neither.
+    pub fn flag(&mut self, file: &str, node: &Node, what: &str) -> bool {
+        match node.kind {
+            Kind::Bool(value) => value,
+            _ => {
+                self.problems.add(file, node.at, format!("{what} is {}, but should be true or false", node.describe()));
+                false
             }
         }
-        Some(Fields { at: node.at, map })
+    }
+
+    /// One of the words of a closed list.
+    pub fn word<'w>(&mut self, file: &str, node: &Node, what: &str, words: &[&'w str]) -> Option<&'w str> {
+        let found = match &node.kind {
+            Kind::Text(text) => words.iter().find(|word| *word == text).copied(),
+            _ => None,
+        };
+        if found.is_none() {
+            let (head, last) = words.split_at(words.len() - 1);
+            let message = format!("{what} is {}, but should be {} or {}", node.describe(), head.join(", "), last[0]);
+            self.problems.add(file, node.at, message);
+        }
+        found
+    }
+
+    /// A list of texts, each with its place.
+    pub fn texts(&mut self, file: &str, node: &Node, what: &str) -> Vec<(String, Mark)> {
+        let items = self.list(file, node, what).unwrap_or_default();
+        items.iter().filter_map(|item| Some((self.text(file, item, what)?, item.at))).collect()
     }
 
     /// A field that must be there.
@@ -164,17 +225,14 @@ impl<'a> Reader<'a> {
             self.problems.add(file, node.at, format!("{what} should be a map of names, but is {}", node.describe()));
             return None;
         };
-        for (i, (key, _)) in map.iter().enumerate() {
+        let mut seen: HashMap<String, &str> = HashMap::new();
+        for (key, _) in map {
             let id = slug(&key.text);
             if id.is_empty() {
-                self.problems.add(
-                    file,
-                    key.at,
-                    format!("the name \"{}\" has neither letters nor digits; give another", key.text),
-                );
-            } else if let Some((other, _)) = map[..i].iter().find(|(other, _)| slug(&other.text) == id) {
-                let message =
-                    format!("\"{}\" and \"{}\" are both `{id}` in case ids; rename one", other.text, key.text);
+                let message = format!("the name \"{}\" has neither letters nor digits; give another", key.text);
+                self.problems.add(file, key.at, message);
+            } else if let Some(other) = seen.insert(id.clone(), &key.text) {
+                let message = format!("\"{other}\" and \"{}\" are both `{id}` in case ids; rename one", key.text);
                 self.problems.add(file, key.at, message);
             }
         }

@@ -5,14 +5,32 @@ use std::collections::BTreeMap;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 /// Filters of this version, for messages.
-pub const FILTERS: &str = "`a` (a or an before the text) and `cap` (a capital first letter), besides minijinja's own";
+pub const FILTERS: &str = "`a` (a or an before the text), `cap` (a capital first letter), `possessive` (with 's) and \
+                           `verb('has', 'have')` (after a pronoun), besides minijinja's own";
+
+/// The slot where the choice probe's list of options goes.
+pub const OPTIONS: &str = "options";
+
+/// Steps that filling one text may take; a prompt takes hundreds, a loop without end takes them all.
+const FUEL: u64 = 200_000;
+/// Bytes that one filled text may have.
+const MOST_OUTPUT: usize = 1 << 20;
 
 /// An environment where an unfilled slot is an error and nothing is escaped.
 pub fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.set_recursion_limit(64);
     environment.add_filter("a", |text: String| with_article(&text));
+    environment.add_filter("possessive", |text: String| format!("{text}'s"));
+    environment.add_filter(
+        "verb",
+        |pronoun: String, singular: String, plural: String| {
+            if is_plural(&pronoun) { plural } else { singular }
+        },
+    );
     environment.add_filter("cap", |text: String| {
         let mut chars = text.chars();
         chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect::<String>())
@@ -58,6 +76,7 @@ pub fn explain(error: &Error) -> (usize, String) {
     let words = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}: {detail}", error.kind()));
     let words = match error.kind() {
         ErrorKind::UnknownFilter => format!("{words}; this version knows {FILTERS}"),
+        ErrorKind::OutOfFuel => "it takes too many steps; a loop in it is too long or has no end".into(),
         _ => words,
     };
     (error.line().unwrap_or(1).max(1), words)
@@ -69,9 +88,42 @@ pub fn explain(error: &Error) -> (usize, String) {
 /// As `explain` gives them.
 pub fn render(
     template: &minijinja::Template<'_, '_>,
-    values: &BTreeMap<String, Value>,
+    values: &BTreeMap<&str, Value>,
 ) -> Result<String, (usize, String)> {
-    template.render(values).map(|text| text.trim().to_string()).map_err(|error| explain(&error))
+    let mut out = Output(Vec::new());
+    match template.render_captured_to(values, &mut out) {
+        Ok(_) => {
+            let text = String::from_utf8(out.0).expect("a template writes text");
+            Ok(if text.trim().len() == text.len() { text } else { text.trim().to_string() })
+        }
+        Err(_) if out.0.len() == MOST_OUTPUT => {
+            Err((1, format!("its text grows beyond {} KiB; a prompt is shorter than that", MOST_OUTPUT >> 10)))
+        }
+        Err(error) => Err(explain(&error)),
+    }
+}
+
+/// What a template writes, up to a limit; full means that it wanted more.
+struct Output(Vec<u8>);
+
+impl std::io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.len() + bytes.len() >= MOST_OUTPUT {
+            self.0.resize(MOST_OUTPUT, b' ');
+            return Err(std::io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether verbs after the pronoun take their plural: they, we and you do; she, he, it, xe and names do not.
+fn is_plural(pronoun: &str) -> bool {
+    ["they", "we", "you", "i"].contains(&pronoun.trim().to_lowercase().as_str())
 }
 
 /// A term's forms, as `{{ gender.name }}` looks them up.

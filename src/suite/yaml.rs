@@ -1,5 +1,6 @@
 //! Reads YAML into a tree whose every node knows its line and column, so that all problems can be told at once.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -137,9 +138,10 @@ impl<'de> Visitor<'de> for KindVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
         let mut map: Vec<(Key, Node)> = Vec::new();
+        let mut seen: HashSet<String> = HashSet::new();
         while let Some(key) = entries.next_key::<Spanned<String>>()? {
             let value = entries.next_value::<Spanned<Kind>>()?;
-            if map.iter().any(|(other, _)| other.text == key.value) {
+            if !seen.insert(key.value.clone()) {
                 return Err(A::Error::custom(format!("the key `{}` stands here twice", key.value)));
             }
             map.push((

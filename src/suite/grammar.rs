@@ -1,0 +1,272 @@
+//! Lists the keys of a suite file with what they may hold: the reader refuses all others, and the JSON Schema is made of it.
+
+/// What a value may be.
+#[derive(Debug)]
+pub enum Shape {
+    /// Text that is not empty; a number counts as what it spells.
+    Text,
+    /// A whole number of at least this.
+    Count(u64),
+    /// A number, with its rule in words.
+    Number(&'static str),
+    Flag,
+    /// Left empty.
+    Nothing,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    List(&'static Shape),
+    Map(&'static Form),
+    /// A map from names of the author's own.
+    Named(&'static Shape),
+    Either(&'static [Shape]),
+}
+
+/// A map with known keys.
+#[derive(Debug)]
+pub struct Form {
+    /// What the schema calls it.
+    pub name: &'static str,
+    pub fields: &'static [Field],
+}
+
+#[derive(Debug)]
+pub struct Field {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub required: bool,
+    pub doc: &'static str,
+}
+
+const fn may(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+    Field { name, shape, required: false, doc }
+}
+
+const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+    Field { name, shape, required: true, doc }
+}
+
+pub static SUITE: Form = Form {
+    name: "suite",
+    fields: &[
+        must("suite", Shape::Text, "The suite's name: lower case, digits and hyphens; it becomes a folder."),
+        must("version", Shape::Count(1), "Raise it whenever the suite's content changes."),
+        may("description", Shape::Text, "The question that the suite asks, in plain words."),
+        may("source", Shape::Text, "Where its text and its lists come from."),
+        may("license", Shape::Text, "How it may be used."),
+        may("private", Shape::Flag, "True: no prompt and no answer in pages."),
+        may("axes", Shape::Named(&Shape::Map(&AXIS)), "Protected attributes and their groups."),
+        may(
+            "factors",
+            Shape::Named(&Shape::Either(&[TEXTS, Shape::Map(&FACTOR)])),
+            "What varies for coverage and is held fixed inside a counterfactual set.",
+        ),
+        may(
+            "templates",
+            Shape::Named(&Shape::Either(&[Shape::Text, Shape::Map(&TEMPLATE)])),
+            "Prompts with slots, as {{ gender.name }} and {{ occupation }}.",
+        ),
+        may(
+            "cases_from",
+            Shape::Either(&[Shape::Text, Shape::Map(&CASES_FROM)]),
+            "A CSV or JSONL file of listed cases, in place of axes, factors and templates.",
+        ),
+        may("design", Shape::Map(&DESIGN), "Which of all combinations are asked."),
+        must(
+            "probes",
+            Shape::List(&Shape::Either(&[Shape::Word(&["generate", "choice", "likelihood"]), Shape::Map(&PROBE)])),
+            "How cases are put to a model, each kind at most once.",
+        ),
+        may("scorers", TEXTS, "Names of what scores generated text."),
+        may("outcomes", Shape::List(&Shape::Map(&OUTCOME)), "What the suite is judged by, declared before the run."),
+        may("gate", Shape::Map(&GATE), "What a gate tolerates."),
+        may("benchmark", Shape::Text, "A published benchmark whose own statistics are computed."),
+    ],
+};
+
+const TEXTS: Shape = Shape::List(&Shape::Text);
+
+pub static AXIS: Form = Form {
+    name: "axis",
+    fields: &[
+        may("reference", Shape::Text, "The group that the others are compared with; without it each against the rest."),
+        may(
+            "groups",
+            Shape::Named(&Shape::Either(&[TERMS, Shape::Map(&GROUP)])),
+            "Groups with their terms; beside `use`, one of the same name replaces the file's.",
+        ),
+        may("use", Shape::Text, "A file with groups."),
+        may("only", TEXTS, "Beside `use`: the groups that are taken from the file."),
+    ],
+};
+
+/// A file that an axis uses.
+pub static AXIS_LIST: Form = Form {
+    name: "axis_list",
+    fields: &[
+        DESCRIPTION,
+        SOURCE,
+        LICENSE,
+        NOTE,
+        may("reference", Shape::Text, "The group that the others are compared with, where the suite names none."),
+        must("groups", Shape::Named(&Shape::Either(&[TERMS, Shape::Map(&GROUP)])), "Groups with their terms."),
+    ],
+};
+
+pub static GROUP: Form = Form {
+    name: "group",
+    fields: &[
+        may("terms", TERMS, "What stands for the group in text."),
+        may("use", Shape::Text, "A file with terms."),
+        may("add", TERMS, "Beside `use`: further terms."),
+        may("drop", TEXTS, "Beside `use`: ids of terms that are left out."),
+        may("control", Shape::Flag, "A negative control: a gap here casts doubt on the suite."),
+    ],
+};
+
+/// A file that a group uses.
+pub static GROUP_LIST: Form = Form {
+    name: "group_list",
+    fields: &[DESCRIPTION, SOURCE, LICENSE, NOTE, must("terms", TERMS, "What stands for the group in text.")],
+};
+
+const TERMS: Shape = Shape::List(&Shape::Either(&[Shape::Text, Shape::Named(&Shape::Text)]));
+
+pub static FACTOR: Form = Form {
+    name: "factor",
+    fields: &[
+        must("use", Shape::Text, "A file with levels."),
+        may("add", TEXTS, "Further levels."),
+        may("drop", TEXTS, "Levels that are left out."),
+    ],
+};
+
+/// A file that a factor uses.
+pub static FACTOR_LIST: Form = Form {
+    name: "factor_list",
+    fields: &[DESCRIPTION, SOURCE, LICENSE, NOTE, must("levels", TEXTS, "The values of the factor.")],
+};
+
+const DESCRIPTION: Field = may("description", Shape::Text, "What the list holds.");
+const SOURCE: Field = must("source", Shape::Text, "Where the list comes from.");
+const LICENSE: Field = must("license", Shape::Text, "How it may be used.");
+const NOTE: Field = may("note", Shape::Text, "How it was selected, and what else its words carry.");
+
+pub static TEMPLATE: Form = Form {
+    name: "template",
+    fields: &[
+        may("text", Shape::Text, "The user's turn, with slots."),
+        may("file", Shape::Text, "A file with the text, in place of `text`."),
+        may("system", Shape::Text, "The system prompt, or the path of a .txt file."),
+        may("turns", Shape::List(&Shape::Map(&TURN)), "Earlier turns, oldest first."),
+        may("continuation", Shape::Text, "What the likelihood probe scores after the text."),
+        may(
+            "probes",
+            Shape::List(&Shape::Word(&["generate", "choice", "likelihood"])),
+            "The kinds of probes that put this template; all when left out.",
+        ),
+    ],
+};
+
+pub static TURN: Form = Form {
+    name: "turn",
+    fields: &[
+        may("user", Shape::Text, "What the user said."),
+        may("assistant", Shape::Text, "What the assistant said."),
+    ],
+};
+
+pub static CASES_FROM: Form = Form {
+    name: "cases_from",
+    fields: &[
+        must("file", Shape::Text, "A .csv or .jsonl file, beside the suite."),
+        may("digest", Shape::Text, "SHA-256 (hex) that the file must have."),
+        may("reference", Shape::Named(&Shape::Text), "Axis → the group that the others are compared with."),
+    ],
+};
+
+pub static DESIGN: Form = Form {
+    name: "design",
+    fields: &[
+        may("vary", Shape::Word(&["each", "crossed"]), "Each axis by itself, or the axes of a template together."),
+        may(
+            "terms",
+            Shape::Either(&[Shape::Word(&["all", "rotate"]), Shape::Count(1), Shape::Map(&ROTATE)]),
+            "Which terms a cell meets: all, the first N, or K in rotation.",
+        ),
+        may("contexts", Shape::Count(1), "A seeded, balanced sample of that many contexts; all when left out."),
+        may("seed", Shape::Count(0), "Seeds rotation and the sample of contexts."),
+    ],
+};
+
+pub static ROTATE: Form =
+    Form { name: "rotate", fields: &[must("rotate", Shape::Count(1), "Terms that a cell meets.")] };
+
+pub static PROBE: Form = Form {
+    name: "probe",
+    fields: &[
+        may("generate", Shape::Either(&[Shape::Map(&GENERATE), Shape::Nothing]), "The model writes."),
+        may("choice", Shape::Map(&CHOICE), "How probable the model finds each of a few answers."),
+        may(
+            "likelihood",
+            Shape::Either(&[Shape::Map(&LIKELIHOOD), Shape::Nothing]),
+            "How probable the model finds the case's own text.",
+        ),
+    ],
+};
+
+pub static GENERATE: Form = Form {
+    name: "generate",
+    fields: &[
+        may("samples", Shape::Count(1), "Answers a case."),
+        may(
+            "temperature",
+            Shape::Number("a number of at least 0 (0 always takes the most likely token)"),
+            "0 or more.",
+        ),
+        may("top_p", Shape::Number("a number above 0 and at most 1 (1 cuts nothing off)"), "Above 0, at most 1."),
+        may("max_new_tokens", Shape::Count(1), "The longest answer."),
+        may("stop", Shape::Either(&[Shape::Text, TEXTS]), "Texts at which an answer ends."),
+        AS,
+    ],
+};
+
+const AS: Field = may(
+    "as",
+    Shape::Word(&["auto", "chat", "text"]),
+    "As a chat, where the model has a template for it, or as plain text.",
+);
+
+pub static CHOICE: Form = Form {
+    name: "choice",
+    fields: &[
+        may(
+            "options",
+            Shape::Either(&[TEXTS, Shape::Named(&Shape::Either(&[Shape::Text, TEXTS]))]),
+            "Texts, or id → text, or id → all the texts that count as this option.",
+        ),
+        may(
+            "style",
+            Shape::Word(&["text", "letters"]),
+            "What is scored: the options' texts, or their letters in a list.",
+        ),
+        may("lead", Shape::Text, "How the answer begins."),
+        AS,
+    ],
+};
+
+pub static LIKELIHOOD: Form = Form { name: "likelihood", fields: &[AS] };
+
+pub static OUTCOME: Form = Form {
+    name: "outcome",
+    fields: &[
+        must("score", Shape::Text, "The name of a score."),
+        may("direction", Shape::Word(&["higher", "lower"]), "Which side of the score is the better one."),
+        must("margin", Shape::Number("a number above 0, in the score's unit"), "The largest gap that does not matter."),
+        may("why", Shape::Text, "Why this margin."),
+    ],
+};
+
+pub static GATE: Form = Form {
+    name: "gate",
+    fields: &[may("on_inconclusive", Shape::Word(&["fail", "warn"]), "Whether an inconclusive outcome passes.")],
+};
