@@ -1,183 +1,176 @@
 //! Prints the cases of a suite without asking a model.
 
-use std::io::{self, Write};
+mod rows;
+mod sets;
 
-use anyhow::{Context as _, Result};
-use serde::Serialize;
+use std::io::{self, BufWriter, IsTerminal as _, Write};
 
-use crate::record::{CaseRow, rows};
+use anyhow::{Context as _, Result, bail};
+
+use self::rows::Rows;
+pub(super) use self::rows::case_row;
+use self::sets::Sets;
 use crate::suite::Case;
-use crate::suite::expand::expand;
+use crate::suite::expand::cases;
 use crate::suite::load::{Outside, load_named_or_path};
 
-/// Print every case that a suite makes, without a model.
+/// Print the cases that a suite makes, without a model
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A suite file, or the name of an embedded suite such as first-look.
-    pub suite: String,
+    /// A suite file, or the name of a suite that the program carries
+    suite: String,
 
-    /// Only the first N contexts, each with all its counterfactual sets; a smaller N gives a subset of a larger one.
+    /// Only the first N contexts, each with all its counterfactual sets; a smaller N gives a subset of a larger one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
+    limit: Option<u32>,
 
-    /// How to print the cases.
-    #[arg(long, value_enum, default_value_t = Format::Csv)]
-    pub format: Format,
+    /// Only N counterfactual sets, drawn from all of the suite, always the same ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    sample: Option<u32>,
+
+    /// Only the counterfactual set of this id, or of the case of this id
+    #[arg(long, value_name = "ID", conflicts_with = "sample")]
+    set: Option<String>,
+
+    /// How to print the cases; without it text with --sample and --set, else csv
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+
+    /// Let the suite use files outside its folder and the one above it
+    #[arg(long)]
+    allow_outside: bool,
 }
 
+pub const EXAMPLES: &str = "\
+Examples:
+  tiltmeter expand first-look --sample 3             three counterfactual sets, what differs in brackets
+  tiltmeter expand my-suite.yaml > cases.csv
+  tiltmeter expand my-suite.yaml --set generate/letter/occupation=nurse/gender";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// The columns of cases.csv.
+enum Format {
+    /// The columns of cases.csv
     Csv,
-    /// One JSON array.
+    /// One JSON array
     Json,
-    /// One JSON object a line.
+    /// One JSON object a line
     Jsonl,
-    /// Prompts under their sets, for reading.
+    /// Prompts under their sets, for reading
+    #[value(alias = "table")]
     Text,
 }
 
 /// Loads, expands and prints to stdout.
 ///
 /// # Errors
-/// Problems of the suite, or stdout that cannot be written. A reader that closes the pipe early is no error.
+/// Problems of the suite, a set that it does not have, or stdout that cannot be written. A reader that closes the pipe early is no error.
 pub fn run(args: &Args) -> Result<()> {
-    let suite = load_named_or_path(&args.suite, Outside::Refused)?;
-    let cases = expand(&suite, args.limit.map(|limit| limit as usize))?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match write_cases(&cases, args.format, &mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write the cases to stdout"),
+    let outside = if args.allow_outside { Outside::Allowed } else { Outside::Refused };
+    let suite = load_named_or_path(&args.suite, outside)?;
+    let all = cases(&suite, args.limit.map(|limit| limit as usize))?;
+    let stdout = io::stdout().lock();
+    let bold = stdout.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let out = BufWriter::new(stdout);
+    let text = args.sample.is_some() || args.set.is_some();
+    let format = args.format.unwrap_or(if text { Format::Text } else { Format::Csv });
+    let printed = if let Some(id) = &args.set {
+        let set = sets::one(all, id)?;
+        if set.is_empty() {
+            bail!(
+                "suite {} has no set or case {id:?}; `tiltmeter expand {} --sample 3` shows some",
+                suite.name,
+                args.suite
+            );
+        }
+        print(set.into_iter().map(Ok), format, bold, out)
+    } else if let Some(count) = args.sample {
+        print(sets::sample(all, count as usize)?.into_iter().map(Ok), format, bold, out)
+    } else {
+        print(all, format, bold, out)
+    };
+    match printed {
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            Ok(())
+        }
+        printed => printed,
     }
 }
 
-/// A case as JSON has it: the columns of cases.csv and the system prompt.
-#[derive(Serialize)]
-struct Row<'a> {
-    case: &'a str,
-    set: &'a str,
-    probe: &'a str,
-    template: &'a str,
-    context: &'a str,
-    axis: &'a str,
-    group: &'a str,
-    term: &'a str,
-    prompt: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    system: Option<&'a str>,
-}
-
-fn row(case: &Case) -> Row<'_> {
-    Row {
-        case: &case.id,
-        set: &case.set,
-        probe: case.probe.as_str(),
-        template: &case.template,
-        context: &case.context,
-        axis: &case.axis,
-        group: &case.group,
-        term: &case.term,
-        prompt: &case.prompt,
-        system: case.system.as_deref(),
-    }
-}
-
-/// A row of cases.csv.
-pub(super) fn case_row(case: &Case) -> CaseRow {
-    CaseRow {
-        case: case.id.clone(),
-        set: case.set.clone(),
-        probe: case.probe.as_str().into(),
-        template: case.template.clone(),
-        context: case.context.clone(),
-        axis: case.axis.clone(),
-        group: case.group.clone(),
-        term: case.term.clone(),
-        prompt: case.prompt.clone(),
-        system: case.system.clone().unwrap_or_default(),
-        turns: json(&case.turns),
-        continuation: case.continuation.clone().unwrap_or_default(),
-        options: json(&case.options),
-        tags: match case.tags.is_empty() {
-            true => String::new(),
-            false => {
-                let tags = case.tags.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
-                serde_json::Value::Object(tags).to_string()
-            }
-        },
-    }
-}
-
-/// A list as JSON, nothing when it is empty.
-fn json<T: Serialize>(list: &[T]) -> String {
-    if list.is_empty() { String::new() } else { serde_json::to_string(list).expect("lists of texts are JSON") }
-}
-
-/// Writes cases in the order given.
-///
-/// # Errors
-/// When `out` fails.
-pub fn write_cases(cases: &[Case], format: Format, out: &mut impl Write) -> io::Result<()> {
+/// Prints cases as they come.
+fn print(cases: impl Iterator<Item = Result<Case>>, format: Format, bold: bool, out: impl Write) -> Result<()> {
     match format {
-        Format::Csv => out.write_all(&rows::write_cases(&cases.iter().map(case_row).collect::<Vec<_>>())),
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut *out, &cases.iter().map(row).collect::<Vec<_>>())?;
-            writeln!(out)
-        }
-        Format::Jsonl => cases.iter().try_for_each(|case| {
-            serde_json::to_writer(&mut *out, &row(case))?;
-            writeln!(out)
-        }),
         Format::Text => {
-            let mut set = "";
+            let mut sets = Sets::new(out, bold);
             for case in cases {
-                if case.set != set {
-                    set = &case.set;
-                    writeln!(out, "{set}")?;
-                }
-                writeln!(out, "  {} ({}): {}", case.group, case.term, case.prompt.replace('\n', "\n    "))?;
+                sets.add(case?)?;
             }
-            let sets = cases.chunk_by(|a, b| a.set == b.set).count();
-            writeln!(out, "{} cases in {sets} counterfactual sets", cases.len())
+            sets.end()
+        }
+        Format::Csv | Format::Json | Format::Jsonl => {
+            let mut rows = Rows::begin(out, format)?;
+            for case in cases {
+                rows.add(&case?)?;
+            }
+            rows.end()
         }
     }
+    .context("cannot write the cases to stdout")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn case(prompt: &str) -> Case {
-        Case {
-            id: "generate/t/gender=woman/term=ana".into(),
-            set: "generate/t/gender".into(),
-            template: "t".into(),
-            axis: "gender".into(),
-            group: "woman".into(),
-            term: "ana".into(),
-            prompt: prompt.into(),
-            ..Case::default()
-        }
-    }
-
-    fn written(prompt: &str, format: Format) -> String {
+    fn written(prompts: &[(&str, &str)], format: Format) -> String {
         let mut out = Vec::new();
-        write_cases(&[case(prompt)], format, &mut out).unwrap();
+        let case = |(group, prompt): &(&str, &str)| {
+            Ok(Case {
+                id: format!("generate/t/gender={group}/term={group}"),
+                set: "generate/t/gender".into(),
+                template: "t".into(),
+                axis: "gender".into(),
+                group: (*group).into(),
+                term: (*group).into(),
+                prompt: (*prompt).into(),
+                ..Case::default()
+            })
+        };
+        print(prompts.iter().map(case), format, false, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn csv_has_the_columns_of_the_cases_file_and_guards_formulas() {
         assert_eq!(
-            written("=1+1, \"Ana\"", Format::Csv),
+            written(&[("ana", "=1+1, \"Ana\"")], Format::Csv),
             "case,set,probe,template,context,axis,group,term,prompt,system,turns,continuation,options,tags\n\
-             generate/t/gender=woman/term=ana,generate/t/gender,generate,t,,gender,woman,ana,\"'=1+1, \"\"Ana\"\"\",,,,,\n"
+             generate/t/gender=ana/term=ana,generate/t/gender,generate,t,,gender,ana,ana,\"'=1+1, \"\"Ana\"\"\",,,,,\n"
         );
     }
 
     #[test]
-    fn json_lines_hold_the_prompt_unchanged() {
-        assert!(written("=1", Format::Jsonl).contains("\"prompt\":\"=1\""));
-        assert!(written("Hi", Format::Text).ends_with("  woman (ana): Hi\n1 cases in 1 counterfactual sets\n"));
+    fn json_holds_the_prompt_unchanged() {
+        assert!(written(&[("ana", "=1")], Format::Jsonl).contains("\"prompt\":\"=1\""));
+        let list: serde_json::Value =
+            serde_json::from_str(&written(&[("ana", "=1"), ("ben", "2")], Format::Json)).unwrap();
+        assert_eq!(list[1]["prompt"], "2");
+        assert_eq!(written(&[], Format::Json), "[]\n");
+    }
+
+    #[test]
+    fn text_marks_what_differs_inside_a_set() {
+        let text = written(
+            &[("ana", "Say that Ana and her dog\nwon."), ("ben", "Say that Ben and his dog\nwon.")],
+            Format::Text,
+        );
+        assert_eq!(
+            text,
+            "generate/t/gender\n  ana (ana): Say that [Ana] and [her] dog\n    won.\n  ben (ben): Say that [Ben] and [his] dog\n    \
+             won.\n2 cases in 1 counterfactual set\n"
+        );
+        assert!(
+            written(&[("ana", "Hi")], Format::Text).contains("  ana (ana): Hi\n"),
+            "one member differs from nothing"
+        );
     }
 }

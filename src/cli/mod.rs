@@ -30,7 +30,7 @@ enum Command {
     Run(run::Args),
     #[command(after_help = ask::EXAMPLES)]
     Ask(ask::Args),
-    #[command(after_help = EXPAND_EXAMPLES)]
+    #[command(after_help = expand::EXAMPLES)]
     Expand(expand::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
@@ -47,11 +47,6 @@ Start with:
   tiltmeter run my-suite.yaml --model org/name
 
 Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.";
-
-const EXPAND_EXAMPLES: &str = "\
-Examples:
-  tiltmeter expand first-look --format text
-  tiltmeter expand my-suite.yaml --limit 2 > cases.csv";
 
 const MODEL_EXAMPLES: &str = "\
 Examples:

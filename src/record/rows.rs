@@ -35,7 +35,16 @@ pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
     rows.sort_by(|a, b| a.case.cmp(&b.case));
     let mut table = Table::new(&CASES);
     for row in rows {
-        table.push([
+        table.push(row.cells());
+    }
+    table.into_bytes()
+}
+
+impl CaseRow {
+    /// In the order of [`CASES`].
+    pub fn cells(&self) -> [Cow<'_, str>; 14] {
+        let row = self;
+        [
             text(&row.case),
             text(&row.set),
             text(&row.probe),
@@ -50,9 +59,8 @@ pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
             text(&row.continuation),
             text(&row.options),
             text(&row.tags),
-        ]);
+        ]
     }
-    table.into_bytes()
 }
 
 /// Reads a cases.csv; only the columns that name a case and its place are needed.

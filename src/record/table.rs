@@ -5,28 +5,46 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow, bail};
 
 /// A table on its way into a CSV file: a header, then rows of as many cells.
-pub struct Table {
-    writer: csv::Writer<Vec<u8>>,
+pub struct Table<W: Write = Vec<u8>> {
+    writer: csv::Writer<W>,
+}
+
+impl<W: Write> Table<W> {
+    /// A table whose rows go to `out` as they come.
+    pub fn over(out: W, header: &[&str]) -> io::Result<Self> {
+        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(out);
+        writer.write_record(header)?;
+        Ok(Self { writer })
+    }
+
+    /// Adds a row of as many cells as the header; text cells must have gone through [`text`], numbers through [`number`].
+    pub fn write<'a>(&mut self, cells: impl IntoIterator<Item = Cow<'a, str>>) -> io::Result<()> {
+        for cell in cells {
+            self.writer.write_field(cell.as_bytes())?;
+        }
+        Ok(self.writer.write_record(None::<&[u8]>)?)
+    }
+
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
 }
 
 impl Table {
     pub fn new(header: &[&str]) -> Self {
-        let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
-        writer.write_record(header).expect("a header fits into memory");
-        Self { writer }
+        Self::over(Vec::new(), header).expect("a header fits into memory")
     }
 
-    /// Adds a row; text cells must have gone through [`text`], numbers through [`number`].
+    /// As [`Table::write`], into memory.
     pub fn push<'a>(&mut self, cells: impl IntoIterator<Item = Cow<'a, str>>) {
-        self.writer
-            .write_record(cells.into_iter().map(|cell| cell.into_owned()))
-            .expect("the rows of a table have as many cells as its header");
+        self.write(cells).expect("the rows of a table have as many cells as its header");
     }
 
     pub fn into_bytes(self) -> Vec<u8> {
