@@ -5,10 +5,12 @@ pub mod engine;
 pub mod expand;
 pub mod head;
 pub mod model;
+pub mod new;
 pub mod output;
 pub mod progress;
 pub mod report;
 pub mod run;
+pub mod schema;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -32,6 +34,10 @@ enum Command {
     Ask(ask::Args),
     #[command(after_help = expand::EXAMPLES)]
     Expand(expand::Args),
+    #[command(after_help = new::EXAMPLES)]
+    New(new::Args),
+    #[command(after_help = schema::EXAMPLES)]
+    Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     #[command(after_help = MODEL_EXAMPLES)]
@@ -69,6 +75,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => done(run::run(&args)),
         Command::Ask(args) => ask::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
+        Command::New(args) => done(new::run(&args)),
+        Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
