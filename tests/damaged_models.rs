@@ -152,7 +152,12 @@ fn a_model_or_a_prompt_that_cannot_fit_is_refused_with_what_it_needs() {
     let error = open(100_000).err().unwrap().to_string();
     assert!(error.contains("--max-memory") && error.contains("int8"), "{error}");
     let model = open(730_000).unwrap();
-    let long = LikelihoodRequest { label: "long".into(), context: "word ".repeat(80), continuation: " end".into() };
+    let long = LikelihoodRequest {
+        label: "long".into(),
+        context: Prompt::Text("word ".repeat(80)),
+        lead: String::new(),
+        continuation: " end".into(),
+    };
     let error = model.log_likelihood(&[long], &mut |_, _| Ok(())).unwrap_err().to_string();
     assert!(error.starts_with("long: ") && error.contains("--max-memory"), "{error}");
 }

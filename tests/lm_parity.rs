@@ -130,7 +130,8 @@ fn check_likelihoods(model: &LocalModel, expected: &Value, tolerance: f64) {
         .iter()
         .map(|case| LikelihoodRequest {
             label: text(&case["id"]),
-            context: text(&case["context"]),
+            context: Prompt::Text(text(&case["context"])),
+            lead: String::new(),
             continuation: text(&case["continuation"]),
         })
         .collect();

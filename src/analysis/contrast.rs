@@ -59,7 +59,7 @@ fn contrast(block: &Block<'_>, matrix: &Matrix, group: &str, others: &[&str]) ->
 impl Estimate<'_> {
     /// Declared outcomes with data are adjusted together; missing groups are outside.
     pub(super) fn is_in_family(&self) -> bool {
-        self.gap.is_some() && self.block.scorer.margin.is_some()
+        self.gap.is_some() && self.block.margin().is_some()
     }
 
     pub(super) fn row(&self, plan: &Plan, family: usize) -> GapRow {
@@ -76,7 +76,7 @@ impl Estimate<'_> {
             unscored: count.map_or(0, |count| count.unscored),
             group_mean: self.mean(self.group),
             reference_mean: self.mean_of_others(),
-            margin: scorer.margin,
+            margin: self.block.margin(),
             status: Status::MissingGroup,
             control: axis.controls.iter().any(|control| control == self.group),
             width: scorer.width(),

@@ -199,6 +199,13 @@ struct Block<'a> {
     unscored: Option<Matrix>,
 }
 
+impl Block<'_> {
+    /// Combinations of groups are screened and have none.
+    fn margin(&self) -> Option<f64> {
+        self.scorer.margin.filter(|_| !self.axis.crossed)
+    }
+}
+
 #[derive(Default)]
 struct Count<'a> {
     responses: usize,
@@ -237,7 +244,7 @@ fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
 fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
     let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
     for axis in &plan.axes {
-        for scorer in plan.scorers.iter().filter(|scorer| scorer.margin.is_some()) {
+        for scorer in plan.scorers.iter().filter(|scorer| scorer.margin.is_some() && !axis.crossed) {
             by_block.entry((&axis.name, &scorer.name)).or_default();
         }
     }

@@ -32,11 +32,14 @@ pub struct AxisPlan {
     pub controls: Vec<String>,
     /// Term ids are shared by groups as matched pairs. Also taken as such when all groups have the same ids.
     pub paired: bool,
+    /// The groups are combinations of other axes' groups: screened, without margin, outside the family.
+    pub crossed: bool,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScorerPlan {
     pub name: String,
+    /// The low end may be −∞: then no number of clusters shows equivalence.
     pub range: (f64, f64),
     /// In the score's unit. `None`: not a declared outcome; reported without verdict, outside the Holm family.
     pub margin: Option<f64>,
@@ -51,12 +54,13 @@ impl Plan {
     /// An outcome that no range is given for is kept without one, so that [`crate::analysis::analyze`] refuses the plan
     /// instead of forgetting an outcome.
     pub fn of(suite: &Suite, ranges: &[(String, (f64, f64))], seed: u64) -> Plan {
-        let axes = suite.axes.iter().map(|axis| AxisPlan {
-            name: axis.name.clone(),
-            groups: axis.groups.iter().map(|group| group.name.clone()).collect(),
-            reference: axis.reference.clone(),
-            controls: axis.groups.iter().filter(|group| group.control).map(|group| group.name.clone()).collect(),
-            paired: axis.groups.iter().flat_map(|group| &group.terms).any(|term| term.paired),
+        let axes = suite.tested_axes().into_iter().map(|axis| AxisPlan {
+            name: axis.name,
+            groups: axis.groups,
+            reference: axis.reference,
+            controls: axis.controls,
+            paired: axis.paired,
+            crossed: axis.crossed,
         });
         let scorers = ranges.iter().map(|(name, range)| ScorerPlan {
             name: name.clone(),
@@ -140,8 +144,13 @@ impl Plan {
                     scorer.name
                 );
             }
-            if !(low.is_finite() && high.is_finite() && low < high) {
-                bail!("scorer {:?}: its range is {low} to {high}; give two finite numbers, low first", scorer.name);
+            let has_low = low.is_finite() || low == f64::NEG_INFINITY;
+            if !(has_low && high.is_finite() && low < high) {
+                bail!(
+                    "scorer {:?}: its range is {low} to {high}; give two finite numbers, low first (only the low one may be \
+                     missing, as of log-probabilities)",
+                    scorer.name
+                );
             }
             if let Some(margin) = scorer.margin.filter(|margin| !(*margin > 0.0 && *margin < high - low)) {
                 bail!(

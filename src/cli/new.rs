@@ -39,10 +39,16 @@ pub fn run(args: &Args) -> Result<()> {
     let is_default = args.out.as_os_str() == "<NAME>.yaml";
     let path = if is_default { PathBuf::from(format!("{name}.yaml")) } else { args.out.clone() };
     let file = OpenOptions::new().write(true).create_new(true).open(&path);
-    let mut file = file.with_context(|| format!("{} cannot be written anew; give another name or --out", path.display()))?;
+    let mut file =
+        file.with_context(|| format!("{} cannot be written anew; give another name or --out", path.display()))?;
     file.write_all(STARTER.replace("{NAME}", name).as_bytes())
         .with_context(|| format!("{} cannot be written", path.display()))?;
     let path = path.display();
-    say(false, &format!("wrote {path}; next: `tiltmeter check {path}`, `tiltmeter expand {path} --sample 3`, `tiltmeter run {path} --limit 4`"));
+    say(
+        false,
+        &format!(
+            "wrote {path}; next: `tiltmeter check {path}`, `tiltmeter expand {path} --sample 3`, `tiltmeter run {path} --limit 4`"
+        ),
+    );
     Ok(())
 }

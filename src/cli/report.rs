@@ -74,6 +74,7 @@ fn plan(manifest: &Manifest) -> Plan {
                 reference: axis.reference.clone(),
                 controls: axis.controls.clone(),
                 paired: axis.paired,
+                crossed: axis.crossed,
             })
             .collect(),
         scorers: manifest

@@ -109,7 +109,11 @@ pub struct Generation {
 #[derive(Debug, Clone)]
 pub struct LikelihoodRequest {
     pub label: String,
-    pub context: String,
+    /// A chat is rendered up to where the answer begins. A text without any token is stood in for by the token with which the model
+    /// knows that a text begins (bos), or where it has none, ended before (eos).
+    pub context: Prompt,
+    /// How the answer begins, directly after the context; not scored.
+    pub lead: String,
     pub continuation: String,
 }
 
@@ -118,6 +122,8 @@ pub struct Likelihood {
     /// Sum of natural-log probabilities of the continuation's tokens.
     pub nats: f64,
     pub per_token: Vec<f64>,
+    /// Ids of the continuation's tokens.
+    pub token_ids: Vec<u32>,
     /// The border between context and continuation fell inside a token of the joint encoding.
     pub boundary_merges: bool,
 }

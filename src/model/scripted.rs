@@ -10,6 +10,8 @@
 //!   - when: Emily
 //!     say: [She worked well., She was late.]   # the request's seed picks one
 //!   - say: ["{prompt}"]       # a rule without `when` answers everything; {prompt} is the prompt
+//! likely:                     # probabilities of continuations; the first rule that fits answers, else each word has one half
+//!   - { when: Emily, text: "yes", probability: 0.9 }
 //! fail_after: 10              # tests only: errs after so many answers
 //! delay_ms: 5                 # tests only: waits before each answer
 //! ```
@@ -40,7 +42,10 @@ struct Script {
     chat_template: bool,
     #[serde(default = "default_context")]
     context_length: usize,
+    #[serde(default)]
     answers: Vec<Rule>,
+    #[serde(default)]
+    likely: Vec<Likely>,
     /// Not part of the digest, nor is `delay_ms`: they change no answer.
     fail_after: Option<usize>,
     #[serde(default)]
@@ -52,6 +57,17 @@ struct Script {
 struct Rule {
     when: Option<String>,
     say: Vec<String>,
+}
+
+/// How probable a continuation is.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Likely {
+    /// Stands in the context; none fits every one.
+    when: Option<String>,
+    /// The continuation, white space around it aside; none fits every one.
+    text: Option<String>,
+    probability: f64,
 }
 
 fn default_label() -> String {
@@ -74,6 +90,9 @@ impl ScriptedModel {
         if script.answers.iter().any(|rule| rule.say.is_empty()) {
             bail!("{}: an answer has an empty list under `say`; give it at least one text", path.display());
         }
+        if let Some(rule) = script.likely.iter().find(|rule| !(rule.probability > 0.0 && rule.probability <= 1.0)) {
+            bail!("{}: a probability is {}; give a number above 0, up to 1", path.display(), rule.probability);
+        }
         Ok(Self::new(script))
     }
 
@@ -84,13 +103,14 @@ impl ScriptedModel {
             chat_template: true,
             context_length: default_context(),
             answers: vec![Rule { when: None, say: vec!["{prompt}".into()] }],
+            likely: Vec::new(),
             fail_after: None,
             delay_ms: 0,
         })
     }
 
     fn new(script: Script) -> Self {
-        let content = (&script.label, script.chat_template, script.context_length, &script.answers);
+        let content = (&script.label, script.chat_template, script.context_length, &script.answers, &script.likely);
         let content = serde_json::to_vec(&content).expect("a script is JSON");
         let card = ModelCard {
             label: script.label.clone(),
@@ -169,15 +189,31 @@ impl LanguageModel for ScriptedModel {
         Ok(())
     }
 
-    /// Every word has probability one half.
+    /// By the rules, the probability of a text shared out over its words; without one every word has probability one half.
     fn log_likelihood(
         &self,
         requests: &[LikelihoodRequest],
         sink: &mut dyn FnMut(usize, Likelihood) -> Result<()>,
     ) -> Result<()> {
         for (index, request) in requests.iter().enumerate() {
-            let per_token = vec![-std::f64::consts::LN_2; request.continuation.split_whitespace().count()];
-            sink(index, Likelihood { nats: per_token.iter().sum(), per_token, boundary_merges: false })?;
+            if self.script.fail_after.is_some_and(|limit| index >= limit) {
+                bail!("the script {} ends after {index} answers (fail_after)", self.card.label);
+            }
+            std::thread::sleep(Duration::from_millis(self.script.delay_ms));
+            let context = format!("{}{}", text(&request.context), request.lead);
+            let said = request.continuation.trim();
+            let rule = self.script.likely.iter().find(|rule| {
+                rule.when.as_ref().is_none_or(|when| context.contains(when))
+                    && rule.text.as_ref().is_none_or(|text| text == said)
+            });
+            let words: Vec<&str> = request.continuation.split_whitespace().collect();
+            let nats = rule.map_or(-std::f64::consts::LN_2 * words.len() as f64, |rule| rule.probability.ln());
+            let per_token = vec![nats / words.len().max(1) as f64; words.len()];
+            // Equal words have equal ids.
+            let id =
+                |word: &&str| u32::from_le_bytes(Sha256::digest(word)[..4].try_into().expect("a digest has 32 bytes"));
+            let token_ids = words.iter().map(id).collect();
+            sink(index, Likelihood { nats, per_token, token_ids, boundary_merges: false })?;
         }
         Ok(())
     }

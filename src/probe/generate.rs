@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
-use crate::model::{GenerateRequest, Generation, LanguageModel, Message, ModelCard, Prompt, Sampling};
+use super::{Commit, ask_as, prompt};
+use crate::model::{GenerateRequest, Generation, LanguageModel, ModelCard, Sampling};
 use crate::record::ResponseRow;
-use crate::suite::{AskAs, Case, GenerateSpec, Probe, ProbeKind, Suite};
+use crate::suite::{Case, GenerateSpec, Turn};
 
 /// A request and the cases that its answer stands for.
 pub struct Question {
@@ -20,36 +21,16 @@ pub struct Question {
     pub cases: Vec<String>,
 }
 
-/// How a probe is put to this model: `auto` is chat where the model has a chat template.
-/// Errs when chat is wanted of a model without one.
-pub fn asked_as(spec: &GenerateSpec, card: &ModelCard) -> Result<AskAs> {
-    match spec.ask_as {
-        AskAs::Auto if card.has_chat_template => Ok(AskAs::Chat),
-        AskAs::Auto | AskAs::Text => Ok(AskAs::Text),
-        AskAs::Chat if card.has_chat_template => Ok(AskAs::Chat),
-        AskAs::Chat => bail!(
-            "the suite asks `as: chat`, but model {} has no chat template; write `as: text` (or leave `as` out), or \
-             take a model that was tuned for chat",
-            card.label
-        ),
-    }
-}
-
-/// The requests for all cases of generate probes, in the order of the cases, samples innermost.
+/// The requests for all cases, in their order, samples innermost.
 ///
 /// The seed of a request is SHA-256(run seed, set, sample): nothing else decides what is drawn.
-pub fn questions(suite: &Suite, cases: &[Case], card: &ModelCard, run_seed: u64) -> Result<Vec<Question>> {
+pub fn questions(spec: &GenerateSpec, cases: &[&Case], card: &ModelCard, run_seed: u64) -> Result<Vec<Question>> {
+    let ask_as = ask_as(spec.ask_as, card)?;
     let mut questions: Vec<Question> = Vec::new();
-    let mut asked: HashMap<(&str, u32, &str, Option<&str>), usize> = HashMap::new();
+    let mut asked: HashMap<(&str, u32, &str, Option<&str>, &[Turn]), usize> = HashMap::new();
     for case in cases {
-        let spec = suite.probes.iter().find_map(|probe| match probe {
-            Probe::Generate(spec) if case.probe == ProbeKind::Generate => Some(spec),
-            _ => None,
-        });
-        let Some(spec) = spec else { continue };
-        let ask_as = asked_as(spec, card)?;
         for sample in 0..spec.samples {
-            let key = (case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref());
+            let key = (case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref(), case.turns.as_slice());
             if let Some(index) = asked.get(&key) {
                 questions[*index].cases.push(case.id.clone());
                 continue;
@@ -73,17 +54,6 @@ pub fn questions(suite: &Suite, cases: &[Case], card: &ModelCard, run_seed: u64)
     Ok(questions)
 }
 
-/// The system prompt is a first message; in plain text it stands before the prompt, with a blank line between.
-fn prompt(case: &Case, ask_as: AskAs) -> Prompt {
-    let message = |role: &str, content: &str| Message { role: role.into(), content: content.into() };
-    match (ask_as, &case.system) {
-        (AskAs::Text, None) => Prompt::Text(case.prompt.clone()),
-        (AskAs::Text, Some(system)) => Prompt::Text(format!("{}\n\n{}", system.trim_end(), case.prompt)),
-        (_, None) => Prompt::Chat(vec![message("user", &case.prompt)]),
-        (_, Some(system)) => Prompt::Chat(vec![message("system", system), message("user", &case.prompt)]),
-    }
-}
-
 fn seed(run_seed: u64, set: &str, sample: u32) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(run_seed.to_le_bytes());
@@ -92,32 +62,17 @@ fn seed(run_seed: u64, set: &str, sample: u32) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// Errs, naming the case, unless every prompt and its longest answer fit into the model's context.
-pub fn check_fit(questions: &[Question], model: &dyn LanguageModel) -> Result<()> {
-    let context = model.card().context_length;
-    for question in questions.iter().filter(|question| question.sample == 0) {
-        let request = &question.request;
-        let (prompt, answer) = (model.prompt_tokens(&request.prompt)?, request.sampling.max_new_tokens);
-        if prompt + answer > context {
-            bail!(
-                "case {}: its prompt has {prompt} tokens and its answer may have {answer}, but the context of model \
-                 {} holds {context}; shorten the template, lower max_new_tokens, or take a model with a longer context",
-                request.label,
-                model.card().label
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Asks the model whatever `answered` lacks; `commit` gets the rows of each answer as it ends, one a case.
 pub fn ask(
     questions: &[Question],
     answered: &BTreeMap<(String, u32), ResponseRow>,
     model: &dyn LanguageModel,
-    commit: &mut dyn FnMut(Vec<ResponseRow>) -> Result<()>,
+    commit: Commit<'_>,
 ) -> Result<()> {
-    let open: Vec<&Question> = questions.iter().filter(|question| !is_answered(question, answered)).collect();
+    let open: Vec<&Question> = questions
+        .iter()
+        .filter(|question| !question.cases.iter().all(|case| answered.contains_key(&(case.clone(), question.sample))))
+        .collect();
     let requests: Vec<GenerateRequest> = open.iter().map(|question| question.request.clone()).collect();
     let mut ended = BTreeSet::new();
     model.generate(&requests, &mut |index, generation| {
@@ -130,11 +85,6 @@ pub fn ask(
     }
 }
 
-/// Whether every case of the question has its answer.
-pub fn is_answered(question: &Question, answered: &BTreeMap<(String, u32), ResponseRow>) -> bool {
-    question.cases.iter().all(|case| answered.contains_key(&(case.clone(), question.sample)))
-}
-
 fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
     let row = |case: &String| ResponseRow {
         case: case.clone(),
@@ -144,6 +94,7 @@ fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
         tokens: Some(generation.token_ids.len()),
         // NUL cannot stand in the CSV file; scores are of the text as it is written.
         text: generation.text.replace('\0', "\u{FFFD}"),
+        values: String::new(),
     };
     question.cases.iter().map(row).collect()
 }
@@ -152,10 +103,11 @@ fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
 mod tests {
     use super::*;
     use crate::model::scripted::ScriptedModel;
+    use crate::probe::Questions;
+    use crate::suite::AskAs;
 
-    fn suite(ask_as: AskAs) -> Suite {
-        let spec = GenerateSpec { samples: 2, temperature: 1.0, top_p: 1.0, max_new_tokens: 8, stop: vec![], ask_as };
-        Suite { name: "t".into(), version: 1, probes: vec![Probe::Generate(spec)], ..Suite::default() }
+    fn spec(ask_as: AskAs) -> GenerateSpec {
+        GenerateSpec { samples: 2, temperature: 1.0, max_new_tokens: 8, ask_as, ..GenerateSpec::default() }
     }
 
     fn case(id: &str, set: &str, prompt: &str) -> Case {
@@ -175,7 +127,7 @@ mod tests {
     fn members_of_a_set_share_their_seed_and_equal_prompts_are_asked_once() {
         let cases = [case("a", "s", "one"), case("b", "s", "two"), case("c", "s", "one"), case("d", "r", "one")];
         let model = ScriptedModel::echo();
-        let questions = questions(&suite(AskAs::Auto), &cases, model.card(), 7).unwrap();
+        let questions = questions(&spec(AskAs::Auto), &cases.each_ref(), model.card(), 7).unwrap();
         let asked: Vec<_> = questions.iter().map(|q| (q.cases.join(" "), q.sample)).collect();
         let expected = [("a c", 0), ("a c", 1), ("b", 0), ("b", 1), ("d", 0), ("d", 1)];
         assert_eq!(asked, expected.map(|(cases, sample)| (cases.to_owned(), sample)));
@@ -188,7 +140,7 @@ mod tests {
     fn what_is_answered_is_not_asked_again_and_each_case_gets_its_row() {
         let cases = [case("a", "s", "one"), case("b", "s", "two"), case("c", "s", "one")];
         let model = ScriptedModel::echo();
-        let questions = questions(&suite(AskAs::Text), &cases, model.card(), 7).unwrap();
+        let questions = questions(&spec(AskAs::Text), &cases.each_ref(), model.card(), 7).unwrap();
         let mut answered = BTreeMap::new();
         let mut first = Vec::new();
         ask(&questions, &answered, &model, &mut |rows| {
@@ -211,8 +163,9 @@ mod tests {
     fn a_prompt_that_does_not_fit_is_an_error_that_names_its_case() {
         let cases = [case("generate/letter/x", "s", &"word ".repeat(5000))];
         let model = ScriptedModel::echo();
-        let questions = questions(&suite(AskAs::Text), &cases, model.card(), 0).unwrap();
-        let message = check_fit(&questions, &model).unwrap_err().to_string();
+        let questions = questions(&spec(AskAs::Text), &cases.each_ref(), model.card(), 0).unwrap();
+        let message =
+            Questions { generate: questions, ..Questions::default() }.check_fit(&model).unwrap_err().to_string();
         assert!(message.contains("generate/letter/x") && message.contains("5000"), "{message}");
     }
 
@@ -220,7 +173,7 @@ mod tests {
     fn chat_is_refused_where_the_model_has_no_template() {
         let mut card = ScriptedModel::echo().card().clone();
         card.has_chat_template = false;
-        assert!(questions(&suite(AskAs::Chat), &[case("a", "s", "one")], &card, 0).is_err());
-        assert!(questions(&suite(AskAs::Auto), &[case("a", "s", "one")], &card, 0).is_ok());
+        assert!(questions(&spec(AskAs::Chat), &[&case("a", "s", "one")], &card, 0).is_err());
+        assert!(questions(&spec(AskAs::Auto), &[&case("a", "s", "one")], &card, 0).is_ok());
     }
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use super::ResponseRow;
 
 /// Version of the journal's own tables.
-const FORMAT: i64 = 1;
+const FORMAT: i64 = 2;
 
 pub struct Journal {
     path: PathBuf,
@@ -49,7 +49,7 @@ impl Journal {
              CREATE TABLE IF NOT EXISTS header (format INTEGER NOT NULL, manifest TEXT NOT NULL);
              CREATE TABLE IF NOT EXISTS response (
                  sample INTEGER NOT NULL, \"case\" TEXT NOT NULL, finish TEXT NOT NULL,
-                 prompt_tokens INTEGER, tokens INTEGER, text TEXT NOT NULL,
+                 prompt_tokens INTEGER, tokens INTEGER, text TEXT NOT NULL, \"values\" TEXT NOT NULL,
                  PRIMARY KEY (\"case\", sample)) WITHOUT ROWID;",
         )?;
         let begun = self.connection.query_row("SELECT 1 FROM header", [], |_| Ok(())).optional()?.is_some();
@@ -76,13 +76,21 @@ impl Journal {
         let transaction = self.connection.transaction()?;
         {
             let mut insert = transaction.prepare(
-                "INSERT OR REPLACE INTO response (\"case\", sample, finish, prompt_tokens, tokens, text)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT OR REPLACE INTO response (\"case\", sample, finish, prompt_tokens, tokens, text, \"values\")
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?;
             for row in rows {
                 let (prompt_tokens, tokens) =
                     (row.prompt_tokens.map(|count| count as i64), row.tokens.map(|count| count as i64));
-                insert.execute(params![row.case, row.sample, row.finish, prompt_tokens, tokens, row.text])?;
+                insert.execute(params![
+                    row.case,
+                    row.sample,
+                    row.finish,
+                    prompt_tokens,
+                    tokens,
+                    row.text,
+                    row.values
+                ])?;
             }
         }
         transaction.commit()
@@ -94,8 +102,9 @@ impl Journal {
     }
 
     fn select(&self) -> rusqlite::Result<BTreeMap<(String, u32), ResponseRow>> {
-        let mut select =
-            self.connection.prepare("SELECT \"case\", sample, finish, prompt_tokens, tokens, text FROM response")?;
+        let mut select = self
+            .connection
+            .prepare("SELECT \"case\", sample, finish, prompt_tokens, tokens, text, \"values\" FROM response")?;
         let rows = select.query_map([], |row| {
             Ok(ResponseRow {
                 case: row.get(0)?,
@@ -104,6 +113,7 @@ impl Journal {
                 prompt_tokens: row.get::<_, Option<i64>>(3)?.map(|count| count as usize),
                 tokens: row.get::<_, Option<i64>>(4)?.map(|count| count as usize),
                 text: row.get(5)?,
+                values: row.get(6)?,
             })
         })?;
         rows.map(|row| row.map(|row| ((row.case.clone(), row.sample), row))).collect()
@@ -143,6 +153,7 @@ mod tests {
             prompt_tokens: Some(7),
             tokens: None,
             text: "a\nb\0".into(),
+            values: "{\"yes\":-1.5}".into(),
         }
     }
 

@@ -39,6 +39,12 @@ pub struct SuiteEntry {
     /// SHA-256 (hex) over the suite file and all files that it uses.
     pub digest: String,
     pub description: String,
+    /// Prompts and answers are left out of pages.
+    #[serde(default)]
+    pub private: bool,
+    /// The published benchmark whose own statistics are computed.
+    #[serde(default)]
+    pub benchmark: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -61,18 +67,24 @@ fn yes() -> bool {
     true
 }
 
-/// Sampling of one generate probe.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+/// One probe with its settings; those of other kinds of probes are absent.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 pub struct ProbeEntry {
     pub kind: String,
     /// `chat` or `text`, as it was asked; `given` where answers came from a file.
     #[serde(rename = "as")]
     pub asked_as: String,
-    pub samples: u32,
-    pub temperature: f64,
-    pub top_p: f64,
-    pub max_new_tokens: usize,
-    pub stop: Vec<String>,
+    pub samples: Option<u32>,
+    pub temperature: Option<f64>,
+    pub top_p: Option<f64>,
+    pub max_new_tokens: Option<usize>,
+    pub stop: Option<Vec<String>>,
+    /// Of a choice: ids of the suite's options; none where listed cases bring their own.
+    pub options: Option<Vec<String>>,
+    /// Of a choice: `text` or `letters`.
+    pub style: Option<String>,
+    /// Of a choice: how the answer begins.
+    pub lead: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -88,6 +100,9 @@ pub struct ScorerEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct OutcomeEntry {
     pub score: String,
+    /// `higher` or `lower` is better; none where the suite does not say.
+    #[serde(default)]
+    pub direction: Option<String>,
     pub margin: f64,
     pub why: String,
 }
@@ -101,6 +116,9 @@ pub struct AxisEntry {
     pub groups: Vec<String>,
     /// Groups that are negative controls.
     pub controls: Vec<String>,
+    /// The groups are combinations of other axes' groups: reported, outside the family of outcomes.
+    #[serde(default)]
+    pub crossed: bool,
 }
 
 impl Manifest {
@@ -136,6 +154,12 @@ impl Manifest {
         line(format!("  version: {}", self.suite.version));
         line(format!("  digest: {}", quoted(&self.suite.digest)));
         line(format!("  description: {}", quoted(&self.suite.description)));
+        if self.suite.private {
+            line("  private: true".into());
+        }
+        if let Some(benchmark) = &self.suite.benchmark {
+            line(format!("  benchmark: {}", quoted(benchmark)));
+        }
         line("model:".into());
         line(format!("  label: {}", quoted(&self.model.label)));
         line(format!("  digest: {}", quoted(&self.model.digest)));
@@ -154,24 +178,37 @@ impl Manifest {
         for probe in &self.probes {
             line(format!("  - kind: {}", quoted(&probe.kind)));
             line(format!("    as: {}", quoted(&probe.asked_as)));
-            line(format!("    samples: {}", probe.samples));
-            line(format!("    temperature: {}", probe.temperature));
-            line(format!("    top_p: {}", probe.top_p));
-            line(format!("    max_new_tokens: {}", probe.max_new_tokens));
-            line(format!("    stop: {}", inline(&probe.stop)));
+            let settings = [
+                ("samples", probe.samples.map(|value| value.to_string())),
+                ("temperature", probe.temperature.map(|value| value.to_string())),
+                ("top_p", probe.top_p.map(|value| value.to_string())),
+                ("max_new_tokens", probe.max_new_tokens.map(|value| value.to_string())),
+                ("stop", probe.stop.as_deref().map(inline)),
+                ("options", probe.options.as_deref().map(inline)),
+                ("style", probe.style.as_deref().map(quoted)),
+                ("lead", probe.lead.as_deref().map(quoted)),
+            ];
+            for (name, value) in settings {
+                if let Some(value) = value {
+                    line(format!("    {name}: {value}"));
+                }
+            }
         }
         line(list("scorers", self.scorers.is_empty()));
         for scorer in &self.scorers {
             line(format!("  - name: {}", quoted(&scorer.name)));
             line(format!("    revision: {}", quoted(&scorer.revision)));
             line(format!("    unit: {}", quoted(&scorer.unit)));
-            line(format!("    low: {}", scorer.low));
-            line(format!("    high: {}", scorer.high));
+            line(format!("    low: {}", real(scorer.low)));
+            line(format!("    high: {}", real(scorer.high)));
             line(format!("    meaning: {}", quoted(&scorer.meaning)));
         }
         line(list("outcomes", self.outcomes.is_empty()));
         for outcome in &self.outcomes {
             line(format!("  - score: {}", quoted(&outcome.score)));
+            if let Some(direction) = &outcome.direction {
+                line(format!("    direction: {direction}"));
+            }
             line(format!("    margin: {}", outcome.margin));
             line(format!("    why: {}", quoted(&outcome.why)));
         }
@@ -182,6 +219,9 @@ impl Manifest {
             line(format!("    paired: {}", axis.paired));
             line(format!("    groups: {}", inline(&axis.groups)));
             line(format!("    controls: {}", inline(&axis.controls)));
+            if axis.crossed {
+                line("    crossed: true".into());
+            }
         }
         yaml
     }
@@ -197,7 +237,11 @@ impl Manifest {
         struct Head {
             format: u32,
         }
-        let head: Head = serde_saphyr::from_str(yaml)
+        // Log-probabilities begin at `-.inf`.
+        let options = || {
+            serde_saphyr::options! { non_finite_float_policy: serde_saphyr::NonFiniteFloatPolicy::PassThrough }
+        };
+        let head: Head = serde_saphyr::from_str_with_options(yaml, options())
             .map_err(|error| anyhow!("{name} is not the manifest of a run (it begins with `format: 1`): {error}"))?;
         if head.format != FORMAT {
             bail!(
@@ -207,7 +251,7 @@ impl Manifest {
                 env!("CARGO_PKG_VERSION")
             );
         }
-        serde_saphyr::from_str(yaml).map_err(|error| anyhow!("{name} is damaged: {error}"))
+        serde_saphyr::from_str_with_options(yaml, options()).map_err(|error| anyhow!("{name} is damaged: {error}"))
     }
 }
 
@@ -237,6 +281,11 @@ fn list(key: &str, is_empty: bool) -> String {
     if is_empty { format!("{key}: []") } else { format!("{key}:") }
 }
 
+/// A number as YAML has it; a scale without a lower end begins at `-.inf`.
+fn real(value: f64) -> String {
+    if value == f64::NEG_INFINITY { "-.inf".into() } else { value.to_string() }
+}
+
 /// A JSON string, which is a double-quoted YAML scalar.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a string is JSON")
@@ -260,6 +309,8 @@ pub(crate) mod tests {
                 version: 1,
                 digest: "ab".repeat(32),
                 description: "Are letters: \"equal\"? # yes\nno".into(),
+                private: true,
+                benchmark: Some("bbq".into()),
             },
             model: ModelEntry {
                 label: "echo".into(),
@@ -277,20 +328,34 @@ pub(crate) mod tests {
             probes: vec![ProbeEntry {
                 kind: "generate".into(),
                 asked_as: "chat".into(),
-                samples: 2,
-                temperature: 0.8,
-                top_p: 1.0,
-                max_new_tokens: 64,
-                stop: vec!["\n\n".into()],
+                samples: Some(2),
+                temperature: Some(0.8),
+                top_p: Some(1.0),
+                max_new_tokens: Some(64),
+                stop: Some(vec!["\n\n".into()]),
+                ..ProbeEntry::default()
             }],
-            scorers: vec![],
-            outcomes: vec![OutcomeEntry { score: "length".into(), margin: 5.0, why: String::new() }],
+            scorers: vec![ScorerEntry {
+                name: "likelihood.total".into(),
+                revision: "1".into(),
+                unit: "nats".into(),
+                low: f64::NEG_INFINITY,
+                high: 0.0,
+                meaning: String::new(),
+            }],
+            outcomes: vec![OutcomeEntry {
+                score: "length".into(),
+                direction: Some("lower".into()),
+                margin: 5.0,
+                why: String::new(),
+            }],
             axes: vec![AxisEntry {
                 name: "gender".into(),
                 reference: Some("man".into()),
                 paired: false,
                 groups: vec!["no".into(), "null".into(), "1".into()],
                 controls: vec![],
+                crossed: false,
             }],
         }
     }
@@ -314,7 +379,7 @@ pub(crate) mod tests {
         let mut now = there.clone();
         now.model.dtype = "bf16".into();
         let (line, old, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();
-        assert_eq!((line, old.as_str(), new.as_str()), (12, "model.dtype: \"none\"", "model.dtype: \"bf16\""));
+        assert_eq!((line, old.as_str(), new.as_str()), (14, "model.dtype: \"none\"", "model.dtype: \"bf16\""));
         let mut now = there.clone();
         now.axes[0].groups.pop();
         let (_, _, new) = first_difference(&there.to_yaml(), &now.to_yaml()).unwrap();

@@ -32,17 +32,19 @@ pub struct CaseRow {
 }
 
 /// A row of responses.csv.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ResponseRow {
     pub case: String,
     pub sample: u32,
-    /// `stop` or `length`; empty when the answer was made elsewhere and nobody said.
+    /// `stop`, `length`, or `scored` where probabilities were read; empty when the answer was made elsewhere and nobody said.
     pub finish: String,
     /// None when the answer was made elsewhere and nobody said.
     pub prompt_tokens: Option<usize>,
     /// New tokens, the ending token included; None when the answer was made elsewhere and nobody said.
     pub tokens: Option<usize>,
     pub text: String,
+    /// JSON: what was read of probabilities; empty for a written answer.
+    pub values: String,
 }
 
 /// A row of scores.csv.

@@ -24,7 +24,7 @@ pub const CASES: [&str; 14] = [
     "options",
     "tags",
 ];
-pub const RESPONSES: [&str; 6] = ["case", "sample", "finish", "prompt_tokens", "tokens", "text"];
+pub const RESPONSES: [&str; 7] = ["case", "sample", "finish", "prompt_tokens", "tokens", "text", "values"];
 pub const SCORES: [&str; 5] = ["case", "sample", "scorer", "score", "reason"];
 pub const RECORDS: [&str; 10] =
     ["suite", "model", "template", "context", "axis", "group", "term", "sample", "scorer", "score"];
@@ -99,6 +99,7 @@ pub fn write_responses(rows: &[ResponseRow]) -> Vec<u8> {
             count(row.prompt_tokens),
             count(row.tokens),
             text(&row.text),
+            text(&row.values),
         ]);
     }
     table.into_bytes()
@@ -117,6 +118,7 @@ pub fn read_responses(path: &Path) -> Result<Vec<ResponseRow>> {
                 prompt_tokens: line.number("prompt_tokens")?,
                 tokens: line.number("tokens")?,
                 text: line.text("text"),
+                values: line.text("values"),
             })
         })
         .collect()

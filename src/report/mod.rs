@@ -28,6 +28,8 @@ pub struct Answers {
     pub truncated: usize,
     /// Without text; unscored.
     pub empty: usize,
+    /// Not written: probabilities were read.
+    pub read: usize,
 }
 
 impl Answers {
@@ -39,7 +41,8 @@ impl Answers {
             cases: cases.len(),
             responses: rows.len(),
             truncated: rows.iter().filter(|row| row.finish == "length").count(),
-            empty: rows.iter().filter(|row| row.text.trim().is_empty()).count(),
+            empty: rows.iter().filter(|row| row.values.is_empty() && row.text.trim().is_empty()).count(),
+            read: rows.iter().filter(|row| !row.values.is_empty()).count(),
         }
     }
 }

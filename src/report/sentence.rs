@@ -109,7 +109,7 @@ fn clusters(count: usize) -> String {
 pub fn plain(value: f64, width: f64) -> String {
     let decimals = match width {
         width if width <= 2.0 => 3,
-        width if width <= 20.0 => 2,
+        width if width <= 20.0 || width.is_infinite() => 2,
         _ => 1,
     };
     let text = format!("{value:.decimals$}");

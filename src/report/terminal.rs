@@ -9,9 +9,13 @@ pub fn text(run: &Run) -> String {
     let manifest = &run.manifest;
     let mut out = heading(run);
     out.push('\n');
-    out += &table(&GROUP_COLUMNS, run.tables.groups.iter().map(|row| group_cells(row, run)).collect());
-    out.push('\n');
-    out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
+    if run.tables.groups.is_empty() {
+        out += "The cases compare no groups, so that there is no table of gaps.\n";
+    } else {
+        out += &table(&GROUP_COLUMNS, run.tables.groups.iter().map(|row| group_cells(row, run)).collect());
+        out.push('\n');
+        out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
+    }
     let findings = findings(run);
     if !findings.is_empty() {
         out.push('\n');
@@ -34,9 +38,17 @@ pub fn text(run: &Run) -> String {
 
 fn heading(run: &Run) -> String {
     let (manifest, answers) = (&run.manifest, &run.answers);
-    let limit = manifest.probes.iter().map(|probe| probe.max_new_tokens).max().unwrap_or(0);
+    let written = match manifest.probes.iter().find_map(|probe| probe.max_new_tokens) {
+        Some(limit) => format!(", {} cut at {limit} tokens, {} empty", answers.truncated, answers.empty),
+        None => String::new(),
+    };
+    let read = match answers.read {
+        0 => String::new(),
+        read if read == answers.responses => " read as probabilities".into(),
+        read => format!(", {read} of them read as probabilities"),
+    };
     format!(
-        "{}@{} on {} ({}, {}), seed {}\n{} cases, {} answers, {} cut at {limit} tokens, {} empty\n",
+        "{}@{} on {} ({}, {}), seed {}\n{} cases, {} answers{read}{written}\n",
         manifest.suite.name,
         manifest.suite.version,
         manifest.model_name(),
@@ -45,8 +57,6 @@ fn heading(run: &Run) -> String {
         manifest.seed,
         answers.cases,
         answers.responses,
-        answers.truncated,
-        answers.empty,
     )
 }
 

@@ -97,6 +97,8 @@ fn error(
     width: f64,
 ) -> Option<Error> {
     let count = clusters.len() as f64;
+    // Log-probabilities have no lower end; nats are of the size of one.
+    let width = if width.is_finite() { width } else { 1.0 };
     let sd = means::sd(differences)?;
     let varies = differences.iter().any(|d| (d - gap).abs() > NO_SPREAD * width);
     let sd = if varies { sd } else { 0.0 };

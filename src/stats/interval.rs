@@ -78,7 +78,7 @@ pub fn critical_value(df: f64, level: f64, bootstrap: Option<&BootstrapT>) -> f6
 /// that C equal clusters leave possible ("rule of three", Hanley & Lippman-Hand 1983). `width` is the score's range.
 pub fn rule_of_three(width: f64, clusters: usize, level: f64) -> Option<f64> {
     let a = 0.5 * (1.0 - level);
-    (clusters > 0).then(|| width * (1.0 - a.powf(1.0 / clusters as f64)))
+    (clusters > 0 && width.is_finite()).then(|| width * (1.0 - a.powf(1.0 / clusters as f64)))
 }
 
 /// centre ± half, kept inside ±width: no difference of two scores lies outside.

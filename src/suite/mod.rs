@@ -118,7 +118,7 @@ pub struct Template {
 }
 
 /// An earlier turn of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Turn {
     /// `user` or `assistant`.
     pub role: String,

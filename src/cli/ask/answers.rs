@@ -119,7 +119,8 @@ mod tests {
     fn answers() -> Vec<Answer> {
         let generation =
             Generation { text: "=so\nit".into(), token_ids: vec![4, 2], finish: Finish::Stop, prompt_tokens: 3 };
-        let likelihood = Likelihood { nats: -1.5, per_token: vec![-1.0, -0.5], boundary_merges: false };
+        let likelihood =
+            Likelihood { nats: -1.5, per_token: vec![-1.0, -0.5], token_ids: vec![1, 2], boundary_merges: false };
         vec![
             Answer { id: json!("a"), reply: Reply::Generation(generation) },
             Answer { id: json!(7), reply: Reply::Likelihood(likelihood) },

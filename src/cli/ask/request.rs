@@ -83,8 +83,8 @@ fn question(object: &Map<String, Value>, ignore_eos: bool) -> Result<Question, S
     }
     let label = format!("request {id}");
     if is_likelihood {
-        let (context, continuation) = (text(object, "context")?, text(object, "continuation")?);
-        return Ok(Question::Likelihood(LikelihoodRequest { label, context, continuation }));
+        let (context, continuation) = (Prompt::Text(text(object, "context")?), text(object, "continuation")?);
+        return Ok(Question::Likelihood(LikelihoodRequest { label, context, lead: String::new(), continuation }));
     }
     let prompt = match (has("prompt"), has("messages")) {
         (true, false) => Prompt::Text(text(object, "prompt")?),

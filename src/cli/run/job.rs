@@ -9,7 +9,7 @@ use super::source::{Source, check_given};
 use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
-use crate::probe::generate::{self, Question};
+use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
     AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SuiteEntry,
@@ -17,7 +17,7 @@ use crate::record::manifest::{
 use crate::record::{Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
 use crate::scorer::{Answer, Scored, Scorer};
-use crate::suite::{AskAs, Case, Probe, Suite};
+use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, ProbeKind, Suite, Vary};
 
 /// What a run folder holds beside its manifest.
 const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
@@ -26,7 +26,7 @@ const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.c
 pub struct Job {
     pub suite: Suite,
     cases: Vec<Case>,
-    questions: Vec<Question>,
+    questions: Questions,
     scorers: Vec<Box<dyn Scorer>>,
     manifest: Manifest,
     pub folder: RunFolder,
@@ -43,13 +43,13 @@ impl Job {
         source: &Source,
         args: &Args,
     ) -> Result<Self> {
-        let questions = generate::questions(&suite, &cases, source.card(), args.seed)?;
-        let manifest = manifest(&suite, &scorers, source, args)?;
+        let questions = Questions::of(&suite, &cases, source.card(), args.seed)?;
+        let manifest = manifest(&suite, &cases, &scorers, source, args)?;
         let folder = RunFolder::new(&args.out, &manifest);
         folder.check_siblings(&manifest)?;
         let is_finished = !args.fresh && matches!(folder.look(&manifest)?, Found::Finished);
         match source {
-            Source::Model(model) if !is_finished => generate::check_fit(&questions, model.as_ref())?,
+            Source::Model(model) if !is_finished => questions.check_fit(model.as_ref())?,
             Source::Given { path, rows, .. } => check_given(path, rows, &questions)?,
             Source::Model(_) => {}
         }
@@ -78,9 +78,9 @@ impl Job {
                 answers = rows.iter().map(|row| ((row.case.clone(), row.sample), row.clone())).collect();
             }
             Source::Model(model) => {
-                let done = self.questions.iter().filter(|question| generate::is_answered(question, &answers)).count();
-                let mut progress = Progress::new(args.engine.quiet, "answers", done, self.questions.len());
-                generate::ask(&self.questions, &answers, model.as_ref(), &mut |rows| {
+                let done = self.questions.answered(&answers);
+                let mut progress = Progress::new(args.engine.quiet, "answers", done, self.questions.count());
+                self.questions.ask(&answers, model.as_ref(), &mut |rows| {
                     journal.commit(&rows)?;
                     progress.add(1);
                     Ok(())
@@ -90,7 +90,8 @@ impl Job {
             }
         }
         let answers: Vec<ResponseRow> = answers.into_values().collect();
-        say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), self.suite.scorers.join(", ")));
+        let names: Vec<&str> = self.manifest.scorers.iter().map(|scorer| scorer.name.as_str()).collect();
+        say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), names.join(", ")));
         let scores = self.score(&answers)?;
         let folder = &self.folder;
         folder.write("cases.csv", &rows::write_cases(&self.cases.iter().map(case_row).collect::<Vec<_>>()))?;
@@ -107,8 +108,20 @@ impl Job {
     }
 
     fn score(&self, answers: &[ResponseRow]) -> Result<Vec<ScoreRow>> {
-        let cases: BTreeMap<&str, &Case> = self.cases.iter().map(|case| (case.id.as_str(), case)).collect();
-        let asked: Vec<Answer<'_>> = answers
+        let cases = self.cases_by_id();
+        let mut rows = Vec::new();
+        for answer in answers {
+            for (scorer, score) in probe::read_scores(cases[answer.case.as_str()], answer) {
+                let (score, reason) = match score {
+                    Ok(score) => (Some(score), String::new()),
+                    Err(reason) => (None, reason.to_owned()),
+                };
+                rows.push(ScoreRow { case: answer.case.clone(), sample: answer.sample, scorer, score, reason });
+            }
+        }
+        let written: Vec<&ResponseRow> =
+            answers.iter().filter(|row| cases[row.case.as_str()].probe == ProbeKind::Generate).collect();
+        let asked: Vec<Answer<'_>> = written
             .iter()
             .map(|row| Answer {
                 text: &row.text,
@@ -116,11 +129,10 @@ impl Job {
                 mask: &cases[row.case.as_str()].mask,
             })
             .collect();
-        let mut rows = Vec::with_capacity(answers.len() * self.scorers.len());
         for scorer in &self.scorers {
             let info = scorer.info();
             let scored = scorer.score(&asked).with_context(|| format!("scorer {}", info.name))?;
-            for (answer, scored) in answers.iter().zip(scored) {
+            for (answer, scored) in written.iter().zip(scored) {
                 let (score, reason) = match scored {
                     Scored::Unscored(reason) => (None, reason),
                     Scored::Value(_) if info.unit == "tokens" && answer.tokens.is_none() => {
@@ -141,52 +153,52 @@ impl Job {
         Ok(rows)
     }
 
+    fn cases_by_id(&self) -> BTreeMap<&str, &Case> {
+        self.cases.iter().map(|case| (case.id.as_str(), case)).collect()
+    }
+
+    /// What the statistics read: cases that compare groups, crossed ones also under each of their axes.
     fn records(&self, scores: &[ScoreRow]) -> Vec<Record> {
-        let cases: BTreeMap<&str, &Case> = self.cases.iter().map(|case| (case.id.as_str(), case)).collect();
+        let cases = self.cases_by_id();
         let model = self.manifest.model_name();
-        let record = |row: &ScoreRow| {
+        let mut records = Vec::with_capacity(scores.len());
+        for row in scores {
             let case = cases[row.case.as_str()];
-            Record {
+            if case.axis.is_empty() {
+                continue;
+            }
+            let record = |axis: &str, group: &str| Record {
                 suite: self.suite.name.clone(),
                 model: model.clone(),
                 template: case.template.clone(),
                 context: case.context.clone(),
-                axis: case.axis.clone(),
-                group: case.group.clone(),
+                axis: axis.into(),
+                group: group.into(),
                 term: case.term.clone(),
                 sample: row.sample,
                 scorer: row.scorer.clone(),
                 score: row.score,
+            };
+            records.push(record(&case.axis, &case.group));
+            let crossed: Vec<(&str, &str)> = case.axis.split('+').zip(case.group.split('+')).collect();
+            if self.suite.design.vary == Vary::Crossed && crossed.len() > 1 {
+                records.extend(crossed.into_iter().map(|(axis, group)| record(axis, group)));
             }
-        };
-        scores.iter().map(record).collect()
+        }
+        records
     }
 }
 
-fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &Args) -> Result<Manifest> {
+fn manifest(
+    suite: &Suite,
+    cases: &[Case],
+    scorers: &[Box<dyn Scorer>],
+    source: &Source,
+    args: &Args,
+) -> Result<Manifest> {
     let card = source.card();
-    let generate = suite.probes.iter().filter_map(|probe| match probe {
-        Probe::Generate(spec) => Some(spec),
-        Probe::Choice(_) | Probe::Likelihood(_) => None,
-    });
-    let probes = generate.map(|spec| {
-        let asked_as = match (source, generate::asked_as(spec, card)?) {
-            (Source::Given { .. }, _) => "given",
-            (_, AskAs::Chat) => "chat",
-            (_, AskAs::Text | AskAs::Auto) => "text",
-        };
-        Ok(ProbeEntry {
-            kind: "generate".into(),
-            asked_as: asked_as.into(),
-            samples: spec.samples,
-            temperature: spec.temperature,
-            top_p: spec.top_p,
-            max_new_tokens: spec.max_new_tokens,
-            stop: spec.stop.clone(),
-        })
-    });
-    let probes = probes.collect::<Result<Vec<_>>>()?;
-    let scorers = scorers.iter().map(|scorer| {
+    let probes = suite.probes.iter().map(|probe| probe_entry(probe, source)).collect::<Result<Vec<_>>>()?;
+    let of_text = scorers.iter().map(|scorer| {
         let info = scorer.info();
         ScorerEntry {
             name: info.name.clone(),
@@ -197,17 +209,31 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
             meaning: info.meaning.clone(),
         }
     });
+    let of_probes = probe::scores(cases).into_iter().map(|info| ScorerEntry {
+        name: info.name,
+        revision: PROBE_SCORES.into(),
+        unit: info.unit.into(),
+        low: info.range.0,
+        high: info.range.1,
+        meaning: info.meaning,
+    });
+    let scorers: Vec<ScorerEntry> = of_text.chain(of_probes).collect();
     let outcomes = suite.outcomes.iter().map(|outcome| OutcomeEntry {
         score: outcome.score.clone(),
+        direction: outcome.direction.map(|direction| match direction {
+            Direction::HigherIsBetter => "higher".into(),
+            Direction::LowerIsBetter => "lower".into(),
+        }),
         margin: outcome.margin,
         why: outcome.why.clone(),
     });
-    let axes = suite.axes.iter().map(|axis| AxisEntry {
-        name: axis.name.clone(),
-        reference: axis.reference.clone(),
-        paired: axis.groups.iter().flat_map(|group| &group.terms).any(|term| term.paired),
-        groups: axis.groups.iter().map(|group| group.name.clone()).collect(),
-        controls: axis.groups.iter().filter(|group| group.control).map(|group| group.name.clone()).collect(),
+    let axes = suite.tested_axes().into_iter().map(|axis| AxisEntry {
+        name: axis.name,
+        reference: axis.reference,
+        paired: axis.paired,
+        groups: axis.groups,
+        controls: axis.controls,
+        crossed: axis.crossed,
     });
     Ok(Manifest {
         format: FORMAT,
@@ -217,6 +243,8 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
             version: suite.version,
             digest: suite.digest.clone(),
             description: suite.description.clone(),
+            private: suite.private,
+            benchmark: suite.benchmark.clone(),
         },
         model: ModelEntry {
             label: card.label.clone(),
@@ -235,8 +263,42 @@ fn manifest(suite: &Suite, scorers: &[Box<dyn Scorer>], source: &Source, args: &
         limit: args.limit.map(|limit| limit as usize),
         label: args.label.clone(),
         probes,
-        scorers: scorers.collect(),
+        scorers,
         outcomes: outcomes.collect(),
         axes: axes.collect(),
+    })
+}
+
+/// Changes whenever the numbers that probes read could.
+const PROBE_SCORES: &str = "1";
+
+fn probe_entry(probe: &Probe, source: &Source) -> Result<ProbeEntry> {
+    let wanted = match probe {
+        Probe::Generate(spec) => spec.ask_as,
+        Probe::Choice(spec) => spec.ask_as,
+        Probe::Likelihood(spec) => spec.ask_as,
+    };
+    let asked_as = match (source, probe::ask_as(wanted, source.card())?) {
+        (Source::Given { .. }, _) => "given",
+        (_, AskAs::Chat) => "chat",
+        (_, AskAs::Text | AskAs::Auto) => "text",
+    };
+    let entry = ProbeEntry { kind: probe.kind().as_str().into(), asked_as: asked_as.into(), ..ProbeEntry::default() };
+    Ok(match probe {
+        Probe::Generate(spec) => ProbeEntry {
+            samples: Some(spec.samples),
+            temperature: Some(spec.temperature),
+            top_p: Some(spec.top_p),
+            max_new_tokens: Some(spec.max_new_tokens),
+            stop: Some(spec.stop.clone()),
+            ..entry
+        },
+        Probe::Choice(spec) => {
+            let options: Vec<String> = spec.options.iter().map(|option| option.id.clone()).collect();
+            let style = if spec.style == ChoiceStyle::Letters { "letters" } else { "text" };
+            let options = (!options.is_empty()).then_some(options);
+            ProbeEntry { options, style: Some(style.into()), lead: spec.lead.clone(), ..entry }
+        }
+        Probe::Likelihood(_) => entry,
     })
 }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::Args;
 use crate::model::scripted::{self, ScriptedModel};
 use crate::model::{self, LanguageModel, ModelCard};
-use crate::probe::generate::Question;
+use crate::probe::Questions;
 use crate::record::{ResponseRow, rows};
 
 /// Where answers come from.
@@ -58,11 +58,13 @@ impl Source {
 }
 
 /// Errs unless the file answers every case and sample exactly once, and nothing else.
-pub fn check_given(path: &Path, rows: &[ResponseRow], questions: &[Question]) -> Result<()> {
-    let wanted: BTreeSet<(&str, u32)> = questions
-        .iter()
-        .flat_map(|question| question.cases.iter().map(|case| (case.as_str(), question.sample)))
-        .collect();
+pub fn check_given(path: &Path, rows: &[ResponseRow], questions: &Questions) -> Result<()> {
+    ensure!(
+        questions.likelihood.is_empty(),
+        "the suite reads likelihoods, which only a model can tell; answers of {} cannot stand for them",
+        path.display()
+    );
+    let wanted = questions.answers();
     let mut given = BTreeSet::new();
     for row in rows {
         let key = (row.case.as_str(), row.sample);

@@ -34,6 +34,11 @@ pub struct ChatTemplate {
 pub struct SpecialTokens(Map<String, Json>);
 
 impl SpecialTokens {
+    /// The token of a name such as `bos_token`.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.as_str()
+    }
+
     /// From tokenizer_config.json, or special_tokens_map.json for what it lacks; a token is a text or an object with
     /// its `content`.
     pub fn from_json(files: &[&Json]) -> Self {

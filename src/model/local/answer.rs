@@ -79,19 +79,22 @@ pub struct Reader<'a> {
     label: &'a str,
     /// Context and continuation, encoded together.
     joint: Vec<u32>,
+    /// Tokens of the context.
+    split: usize,
     per_token: Vec<f64>,
     boundary_merges: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub fn new(label: &'a str, joint: Vec<u32>, boundary_merges: bool) -> Self {
-        Self { label, joint, per_token: Vec::new(), boundary_merges }
+    pub fn new(label: &'a str, joint: Vec<u32>, split: usize, boundary_merges: bool) -> Self {
+        Self { label, joint, split, per_token: Vec::new(), boundary_merges }
     }
 
     /// The answer of a reader that has finished.
     pub fn take(&mut self) -> Likelihood {
         let per_token = std::mem::take(&mut self.per_token);
-        Likelihood { nats: per_token.iter().sum(), per_token, boundary_merges: self.boundary_merges }
+        let token_ids = self.joint[self.split..].to_vec();
+        Likelihood { nats: per_token.iter().sum(), per_token, token_ids, boundary_merges: self.boundary_merges }
     }
 }
 

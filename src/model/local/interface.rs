@@ -22,6 +22,8 @@ pub struct Interface {
     pub ends: BTreeSet<u32>,
     /// End an answer to a chat: the above, and the tokens that end a turn in the template.
     pub chat_ends: BTreeSet<u32>,
+    /// Stands before a text that has nothing before it: the token of a text's beginning, else of its end.
+    pub beginning: Option<u32>,
 }
 
 impl Interface {
@@ -86,6 +88,7 @@ impl Interface {
         ends: BTreeSet<u32>,
         options: &OpenOptions,
     ) -> Result<Self> {
+        let beginning = ["bos_token", "eos_token"].into_iter().find_map(|name| tokenizer.id(tokens.get(name)?));
         let (template, template_source) = match source {
             Some((source, file)) => {
                 let template = ChatTemplate::new(&source, tokens, options.template_date);
@@ -95,7 +98,7 @@ impl Interface {
         };
         let turn_ends = template.iter().flat_map(ChatTemplate::turn_ends).filter_map(|end| tokenizer.id(end));
         let chat_ends = turn_ends.chain(ends.iter().copied()).collect();
-        Ok(Self { tokenizer, template, template_source, ends, chat_ends })
+        Ok(Self { tokenizer, template, template_source, ends, chat_ends, beginning })
     }
 
     /// The prompt as the model sees it.

@@ -180,13 +180,18 @@ impl LocalModel {
     /// Context and continuation are encoded together and split at the length of the context alone.
     fn continuation_of<'a>(&self, request: &'a LikelihoodRequest) -> Result<(Job, Reader<'a>)> {
         let encode = || {
-            let context = self.tokenizer().encode(&request.context, true)?;
-            let joint = self.tokenizer().encode(&format!("{}{}", request.context, request.continuation), true)?;
+            let special = matches!(request.context, Prompt::Text(_));
+            let before = format!("{}{}", self.render(&request.context)?, request.lead);
+            let mut context = self.tokenizer().encode(&before, special)?;
+            let mut joint = self.tokenizer().encode(&format!("{before}{}", request.continuation), special)?;
+            if context.is_empty() {
+                let Some(beginning) = self.interface.beginning else {
+                    bail!("the context has no tokens, so nothing predicts the continuation's first; give a context")
+                };
+                context.push(beginning);
+                joint.insert(0, beginning);
+            }
             self.check_length(&joint, 0)?;
-            ensure!(
-                !context.is_empty(),
-                "the context has no tokens, so nothing predicts the continuation's first; give a context"
-            );
             ensure!(joint.len() > context.len(), "the continuation adds no tokens to the context; give a longer one");
             Ok((context, joint))
         };
@@ -196,7 +201,7 @@ impl LocalModel {
         let tokens = joint[..joint.len() - 1].to_vec();
         self.check_memory(&request.label, tokens.len())?;
         let job = Job { want_from: context.len() - 1, length: joint.len(), max_length: tokens.len(), tokens };
-        Ok((job, Reader::new(&request.label, joint, merges)))
+        Ok((job, Reader::new(&request.label, joint, context.len(), merges)))
     }
 
     fn check_memory(&self, label: &str, tokens: usize) -> Result<()> {
