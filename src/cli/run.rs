@@ -89,6 +89,9 @@ pub fn run(args: &Args) -> Result<()> {
     let suites = args.suites.iter().map(|name| load(name, args.limit)).collect::<Result<Vec<_>>>()?;
     let scorers = build_scorers(&suites, args)?;
     let source = Source::open(args)?;
+    for (suite, _) in &suites {
+        source.check(suite, args)?;
+    }
     let jobs = suites
         .into_iter()
         .zip(scorers)

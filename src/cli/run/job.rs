@@ -234,6 +234,7 @@ fn manifest(
         groups: axis.groups,
         controls: axis.controls,
         crossed: axis.crossed,
+        probes: axis.probes.iter().map(|kind| kind.as_str().into()).collect(),
     });
     Ok(Manifest {
         format: FORMAT,
