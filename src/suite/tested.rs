@@ -43,7 +43,8 @@ impl Suite {
             }
             let kinds = || all().filter(|kind| template.probes.is_empty() || template.probes.contains(kind));
             let name = axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join("+");
-            let of_template = |axis: &&mut TestedAxis| axis.name == name || axes.iter().any(|other| other.name == axis.name);
+            let of_template =
+                |axis: &&mut TestedAxis| axis.name == name || axes.iter().any(|other| other.name == axis.name);
             for axis in single.iter_mut().chain(&mut combined).filter(of_template) {
                 axis.probes.extend(kinds());
                 axis.probes.sort_unstable();

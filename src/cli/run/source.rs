@@ -12,9 +12,9 @@ use crate::cli::progress::say;
 use crate::model::scripted::{self, ScriptedModel};
 use crate::model::{self, LanguageModel, ModelCard, Prompt};
 use crate::probe::Questions;
+use crate::record::{ResponseRow, rows};
 use crate::suite::Suite;
 use crate::suite::lint::{self, Level, lint};
-use crate::record::{ResponseRow, rows};
 
 /// Where answers come from.
 pub enum Source {
@@ -71,7 +71,10 @@ impl Source {
             Self::Model(model) => {
                 let tokens = |text: &str| model.prompt_tokens(&Prompt::Text(text.to_owned()));
                 let card = model.card();
-                lint(suite, Some(&lint::Model { name: &card.label, tokens: &tokens, context_length: card.context_length }))?
+                lint(
+                    suite,
+                    Some(&lint::Model { name: &card.label, tokens: &tokens, context_length: card.context_length }),
+                )?
             }
             Self::Given { .. } => lint(suite, None)?,
         };

@@ -20,7 +20,8 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) {
         }
     }
     if suite.outcomes.is_empty() && suite.benchmark.is_none() {
-        let message = "the suite declares no outcome, so that its gaps get no verdict; add `outcomes:` with a score and a margin";
+        let message =
+            "the suite declares no outcome, so that its gaps get no verdict; add `outcomes:` with a score and a margin";
         findings.add("no-outcome", place, message);
     }
     for outcome in &suite.outcomes {

@@ -55,28 +55,30 @@ fn text(suite: &Suite, template: &Template, source: &str, findings: &mut Finding
         let Some(level) = factor.levels.first() else { return Ok(()) };
         values.insert(&factor.name, Value::from(level.as_str()));
     }
-    let fill = |values: &BTreeMap<&str, Value>, findings: &mut Findings, place: &Place| -> Result<Vec<(String, String)>> {
-        let (text, spans) = compiled.render_with_spans(values).map_err(|error| anyhow!("{error}"))?;
-        let slots = spans.iter().filter(|span| span.kind() == minijinja::OutputSpanKind::Expression).map(|span| Slot {
-            source: &source[span.source_range()],
-            start: span.output_range().start,
-            end: span.output_range().end,
-        });
-        let slots: Vec<Slot<'_>> = slots.collect();
-        for slot in &slots {
-            around(template, slot, &text, place, findings);
-        }
-        // The text in pieces: what a slot wrote under its source, what stands between as it is.
-        let mut pieces = Vec::new();
-        let mut last = 0;
-        for slot in &slots {
-            pieces.push((String::new(), text[last..slot.start].to_string()));
-            pieces.push((slot.source.to_string(), text[slot.start..slot.end].to_string()));
-            last = slot.end;
-        }
-        pieces.push((String::new(), text[last..].to_string()));
-        Ok(pieces)
-    };
+    let fill =
+        |values: &BTreeMap<&str, Value>, findings: &mut Findings, place: &Place| -> Result<Vec<(String, String)>> {
+            let (text, spans) = compiled.render_with_spans(values).map_err(|error| anyhow!("{error}"))?;
+            let slots =
+                spans.iter().filter(|span| span.kind() == minijinja::OutputSpanKind::Expression).map(|span| Slot {
+                    source: &source[span.source_range()],
+                    start: span.output_range().start,
+                    end: span.output_range().end,
+                });
+            let slots: Vec<Slot<'_>> = slots.collect();
+            for slot in &slots {
+                around(template, slot, &text, place, findings);
+            }
+            // The text in pieces: what a slot wrote under its source, what stands between as it is.
+            let mut pieces = Vec::new();
+            let mut last = 0;
+            for slot in &slots {
+                pieces.push((String::new(), text[last..slot.start].to_string()));
+                pieces.push((slot.source.to_string(), text[slot.start..slot.end].to_string()));
+                last = slot.end;
+            }
+            pieces.push((String::new(), text[last..].to_string()));
+            Ok(pieces)
+        };
     for factor in &suite.factors {
         let kept = values.clone();
         for level in &factor.levels {
@@ -116,9 +118,7 @@ fn text(suite: &Suite, template: &Template, source: &str, findings: &mut Finding
 
 /// The text with a mark for everything that slots of the axis wrote.
 fn without(axis: &Axis, pieces: &[(String, String)]) -> String {
-    let names = |source: &str| {
-        source.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == axis.name)
-    };
+    let names = |source: &str| source.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == axis.name);
     pieces.iter().map(|(source, text)| if names(source) { "…" } else { text.as_str() }).collect()
 }
 
@@ -138,7 +138,8 @@ fn around(template: &Template, slot: &Slot<'_>, text: &str, place: &Place, findi
             findings.add("article", place, message);
         }
     }
-    let begins = before.trim().is_empty() || (before.ends_with(char::is_whitespace) && before.trim_end().ends_with(['.', '!', '?']));
+    let begins = before.trim().is_empty()
+        || (before.ends_with(char::is_whitespace) && before.trim_end().ends_with(['.', '!', '?']));
     if begins && filled.starts_with(char::is_lowercase) {
         let message = format!(
             "template \"{name}\" begins a sentence with \"{filled}\" for {{{{ {source} }}}}; write {{{{ {source} | cap }}}}"
@@ -146,19 +147,25 @@ fn around(template: &Template, slot: &Slot<'_>, text: &str, place: &Place, findi
         findings.add("capital", place, message);
     }
     let blank = |c: Option<char>| c == Some(' ');
-    let doubled = (blank(before.chars().next_back()) && (filled.is_empty() || filled.starts_with(' ')) && (blank(after.chars().next()) || filled.starts_with(' ')))
+    let doubled = (blank(before.chars().next_back())
+        && (filled.is_empty() || filled.starts_with(' '))
+        && (blank(after.chars().next()) || filled.starts_with(' ')))
         || (filled.ends_with(' ') && blank(after.chars().next()));
     if doubled {
-        let message = format!("template \"{name}\" has two blanks in a row where {{{{ {source} }}}} is \"{filled}\"; take one out");
+        let message = format!(
+            "template \"{name}\" has two blanks in a row where {{{{ {source} }}}} is \"{filled}\"; take one out"
+        );
         findings.add("double-space", place, message);
     }
     let pronoun = filled.to_lowercase();
     let next: String = after.trim_start().chars().take_while(|c| c.is_alphanumeric()).collect();
     let wrong = VERBS.iter().find(|(singular, plural)| {
-        (PLURAL.contains(&pronoun.as_str()) && next == *singular) || (SINGULAR.contains(&pronoun.as_str()) && next == *plural)
+        (PLURAL.contains(&pronoun.as_str()) && next == *singular)
+            || (SINGULAR.contains(&pronoun.as_str()) && next == *plural)
     });
     // `does she have`: the verb belongs to another one before.
-    let asked = ["does", "did", "do", "can", "could", "should", "would", "will", "may", "might", "must"].contains(&article.as_str());
+    let asked = ["does", "did", "do", "can", "could", "should", "would", "will", "may", "might", "must"]
+        .contains(&article.as_str());
     if let (Some((singular, plural)), true, false) = (wrong, after.starts_with(' '), asked) {
         let message = format!(
             "template \"{name}\" writes \"{filled} {next}\"; write {{{{ {source} }}}} {{{{ {source} | verb('{singular}', '{plural}') }}}}"

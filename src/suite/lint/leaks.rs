@@ -8,8 +8,35 @@ use crate::suite::{Axis, Suite, Template};
 
 /// Words that say a person's gender.
 const GENDERED: [&str; 30] = [
-    "he", "she", "him", "her", "his", "hers", "himself", "herself", "mr", "mrs", "ms", "miss", "sir", "madam", "man", "woman",
-    "men", "women", "boy", "girl", "husband", "wife", "father", "mother", "son", "daughter", "brother", "sister", "ladies",
+    "he",
+    "she",
+    "him",
+    "her",
+    "his",
+    "hers",
+    "himself",
+    "herself",
+    "mr",
+    "mrs",
+    "ms",
+    "miss",
+    "sir",
+    "madam",
+    "man",
+    "woman",
+    "men",
+    "women",
+    "boy",
+    "girl",
+    "husband",
+    "wife",
+    "father",
+    "mother",
+    "son",
+    "daughter",
+    "brother",
+    "sister",
+    "ladies",
     "gentlemen",
 ];
 /// Forms of pronouns; as words they stand in any text.
@@ -64,7 +91,10 @@ fn literal(template: &Template) -> String {
 
 /// In lower case; apostrophes part words, so that `he's` is he.
 fn words(text: &str) -> Vec<String> {
-    text.split(|c: char| !c.is_alphanumeric() && c != '-').filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    text.split(|c: char| !c.is_alphanumeric() && c != '-')
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
+        .collect()
 }
 
 fn terms(template: &Template, axis: &Axis, words_of_template: &[String], findings: &mut Findings) {
@@ -91,5 +121,7 @@ fn terms(template: &Template, axis: &Axis, words_of_template: &[String], finding
 fn speaks_of_gender(axis: &Axis) -> bool {
     let is_gender = |name: &str| ["gender", "sex", "pronoun", "pronouns"].contains(&name);
     is_gender(&axis.name)
-        || axis.terms().any(|(_, term)| term.forms.iter().any(|(form, _)| is_gender(form) || form == "they" || form == "their"))
+        || axis
+            .terms()
+            .any(|(_, term)| term.forms.iter().any(|(form, _)| is_gender(form) || form == "they" || form == "their"))
 }

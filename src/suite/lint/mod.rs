@@ -111,7 +111,8 @@ pub fn lint(suite: &Suite, model: Option<&Model<'_>>) -> Result<Vec<Finding>> {
     filled::check(suite, &mut findings)?;
     prompts::check(suite, model, &mut findings)?;
     let mut found = findings.0;
-    let key = |finding: &Finding| (finding.place.file != suite.place.file, finding.place.file.clone(), finding.place.at);
+    let key =
+        |finding: &Finding| (finding.place.file != suite.place.file, finding.place.file.clone(), finding.place.at);
     found.sort_by(|a, b| key(a).cmp(&key(b)).then(a.rule.cmp(b.rule)));
     Ok(found)
 }

@@ -118,7 +118,9 @@ fn whole_set<'s>(suite: &'s Suite, set: &[Case], read: &mut Read<'s>, findings: 
             &turns,
         ]);
         match inside.insert(asked, case) {
-            Some(other) if other.group != case.group && !is_control(suite, &case.axis, &[&case.group, &other.group]) => {
+            Some(other)
+                if other.group != case.group && !is_control(suite, &case.axis, &[&case.group, &other.group]) =>
+            {
                 let message = format!(
                     "template \"{}\" asks the very same of \"{}\" and \"{}\", as in {}: their gap is 0 whatever the model does; use a form that differs",
                     case.template, other.group, case.group, case.id
@@ -217,7 +219,12 @@ fn tokens<'s>(
     findings: &mut Findings,
 ) -> Result<()> {
     let turns: String = case.turns.iter().map(|turn| turn.content.as_str()).collect();
-    let parts = [case.system.as_deref().unwrap_or_default(), &turns, &case.prompt, case.continuation.as_deref().unwrap_or_default()];
+    let parts = [
+        case.system.as_deref().unwrap_or_default(),
+        &turns,
+        &case.prompt,
+        case.continuation.as_deref().unwrap_or_default(),
+    ];
     let length = (model.tokens)(&parts.concat())?;
     let answer = suite.probes.iter().find_map(|probe| match probe {
         Probe::Generate(spec) if case.probe == ProbeKind::Generate => Some(spec.max_new_tokens),
@@ -244,7 +251,8 @@ fn lengths(suite: &Suite, read: &Read<'_>, model: &Model<'_>, findings: &mut Fin
         let mean = |group: &OfGroup| group.tokens.iter().sum::<usize>() as f64 / group.tokens.len().max(1) as f64;
         let is_group = |name: &String| !is_control(suite, axis, &[name]);
         let means: Vec<f64> = groups.iter().filter(|(name, _)| is_group(name)).map(|(_, group)| mean(group)).collect();
-        let (low, high) = means.iter().fold((f64::INFINITY, 0.0f64), |(low, high), mean| (low.min(*mean), high.max(*mean)));
+        let (low, high) =
+            means.iter().fold((f64::INFINITY, 0.0f64), |(low, high), mean| (low.min(*mean), high.max(*mean)));
         let of_names = suite.axes.iter().find(|other| other.name == *axis).is_some_and(|axis| {
             axis.terms().all(|(_, term)| !term.paired) && axis.groups.iter().all(|group| group.terms.len() > 2)
         });
@@ -252,7 +260,8 @@ fn lengths(suite: &Suite, read: &Read<'_>, model: &Model<'_>, findings: &mut Fin
             let list: Vec<String> = groups
                 .iter()
                 .map(|(name, group)| {
-                    let (least, most) = (group.tokens.iter().min().unwrap_or(&0), group.tokens.iter().max().unwrap_or(&0));
+                    let (least, most) =
+                        (group.tokens.iter().min().unwrap_or(&0), group.tokens.iter().max().unwrap_or(&0));
                     format!("{name} {:.1} ({least}–{most})", mean(group))
                 })
                 .collect();

@@ -64,17 +64,15 @@ fn number(suite: &Suite, axis: &Axis, findings: &mut Findings) {
     }
 }
 
-/// Two terms that read alike cannot stand for two groups, nor twice for one.
+/// Two names that read alike cannot stand for two groups, nor twice for one. The loader sees to ids, which come from another form here.
 fn distinct(axis: &Axis, findings: &mut Findings) {
     let mut seen: HashMap<String, (&Group, &str)> = HashMap::new();
     for (group, term) in axis.terms() {
-        let texts: Vec<&str> = term.forms.iter().map(|(_, text)| text.as_str()).collect();
-        let Some((form, first)) = term.forms.first() else { continue };
-        if term.paired || group.control || form == "they" {
+        let Some((_, first)) = term.forms.iter().find(|(form, _)| form == "name") else { continue };
+        if term.paired || group.control {
             continue;
         }
-        // The same pronouns, nouns and names together.
-        if let Some((other, text)) = seen.insert(slug(&texts.join("|")), (group, first)) {
+        if let Some((other, text)) = seen.insert(slug(first), (group, first)) {
             let place = if other.name == group.name {
                 format!("twice in group \"{}\"", group.name)
             } else {
@@ -95,13 +93,16 @@ fn carried(suite: &Suite, axis: &Axis, findings: &mut Findings) {
         let mut shares: BTreeMap<&str, Vec<(&str, f64)>> = BTreeMap::new();
         let groups: Vec<&Group> = axis.groups.iter().filter(|group| !group.terms.is_empty()).collect();
         let value = |group: &Group| -> Vec<String> {
-            let of_term = |forms: &Vec<(String, String)>| forms.iter().find(|(form, _)| *form == other.name).map(|(_, v)| v.clone());
+            let of_term = |forms: &Vec<(String, String)>| {
+                forms.iter().find(|(form, _)| *form == other.name).map(|(_, v)| v.clone())
+            };
             group.terms.iter().filter_map(|term| of_term(&term.forms)).collect()
         };
         for group in &groups {
             let values = value(group);
             for named in &other.groups {
-                let share = values.iter().filter(|value| **value == named.name).count() as f64 / group.terms.len() as f64;
+                let share =
+                    values.iter().filter(|value| **value == named.name).count() as f64 / group.terms.len() as f64;
                 shares.entry(&named.name).or_default().push((&group.name, share));
             }
         }
@@ -113,7 +114,11 @@ fn carried(suite: &Suite, axis: &Axis, findings: &mut Findings) {
             {
                 let message = format!(
                     "{:.0}% of the terms of \"{}\" but {:.0}% of \"{}\" suggest {} {name}: a gap between them would show this as well; balance the lists",
-                    100.0 * high.1, high.0, 100.0 * low.1, low.0, other.name
+                    100.0 * high.1,
+                    high.0,
+                    100.0 * low.1,
+                    low.0,
+                    other.name
                 );
                 findings.add("unbalanced", &axis.place, message);
                 break;
