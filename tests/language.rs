@@ -446,10 +446,10 @@ fn faults(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_js
         return vec![format!("{value} is not {kinds:?}")];
     }
     let mut found = Vec::new();
-    if let (Some(least), Some(number)) = (schema.get("minimum").and_then(Value::as_f64), value.as_f64()) {
-        if number < least {
-            found.push(format!("{number} is below {least}"));
-        }
+    if let (Some(least), Some(number)) = (schema.get("minimum").and_then(Value::as_f64), value.as_f64())
+        && number < least
+    {
+        found.push(format!("{number} is below {least}"));
     }
     for item in value.as_array().into_iter().flatten() {
         found.extend(faults(root, &schema["items"], item));
