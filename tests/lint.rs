@@ -241,6 +241,11 @@ fn a_name_inside_a_word_is_found_and_a_grammatical_ending_is_not() {
 fn a_slip_in_a_term_is_found_beside_the_right_word() {
     let found = after("[Ana, Eva", "[girlfriend, girfriend");
     assert!(has(&found, "spelling", "\"girfriend\" differs from \"girlfriend\""), "{found:?}");
+    // The name of a form is no text.
+    let names = "[Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]\n      man: [Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]";
+    let forms = "[{ name: Ana, companero: compañera }]\n      man: [{ name: Ben, companero: compañero }]";
+    let text = CLEAN.replace(names, forms).replace("in {{ place }}", "{{ gender.companero }} in {{ place }}");
+    assert!(!has(&self::found(&text), "spelling", ""));
     let found = after("[Ana, Eva", "[trabajador, trabajadora");
     assert!(!has(&found, "spelling", ""), "{found:?}");
 }

@@ -97,7 +97,7 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) -> Result<()> {
 }
 
 /// The texts of the template without its slots: what a render with nothing filled in would leave.
-fn literal(template: &Template) -> String {
+pub(super) fn literal(template: &Template) -> String {
     let mut text = String::new();
     let texts = [Some(&template.text), template.system.as_ref(), template.continuation.as_ref()];
     let turns = template.turns.iter().map(|turn| &turn.content);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Findings;
+use super::leaks::literal;
 use crate::suite::{Place, Suite};
 
 /// Letters of words that are compared: shorter words are often one letter apart.
@@ -20,9 +21,8 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) {
             terms.entry(word).or_insert(&term.place);
         }
     }
-    let levels = suite.factors.iter().flat_map(|factor| &factor.levels);
-    let templates = suite.templates.iter().map(|template| &template.text);
-    let others = levels.chain(templates).flat_map(|text| long_words(text));
+    let levels = suite.factors.iter().flat_map(|factor| &factor.levels).flat_map(|level| long_words(level));
+    let others = levels.chain(suite.templates.iter().flat_map(|template| long_words(&literal(template))));
     for word in terms.keys().cloned().chain(others) {
         words.entry(ends(&word)).or_default().insert(word);
     }
