@@ -42,11 +42,11 @@ outcomes: [{{ score: sentiment, margin: 0.05, why: a bench }}]
 
 def timed(*arguments):
     began = time.monotonic()
-    lines = subprocess.run([PROGRAM, *arguments], stdout=subprocess.PIPE, check=True).stdout.count(b"\n")
+    subprocess.run([PROGRAM, *arguments], stdout=subprocess.DEVNULL, check=True)
     seconds = time.monotonic() - began
     # Of all children so far; the largest of them is what is asked for.
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{' '.join(arguments[:1] + arguments[2:]):24} {lines:>9} lines  {seconds:5.1f} s  {peak:5.0f} MB at most so far")
+    print(f"{' '.join(arguments[:1] + arguments[2:]):24} {seconds:5.1f} s  {peak:5.0f} MB at most so far")
 
 
 with tempfile.TemporaryDirectory() as folder:
