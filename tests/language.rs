@@ -287,6 +287,10 @@ fn a_faulty_list_of_cases_says_where() {
             Folder::new(&[("suites/s.yaml", &suite), ("suites/c.csv", csv)]).load(Outside::Refused).unwrap_err();
         assert!(message.contains(words), "{csv:?}: {message}");
     }
+    let suite = format!("{HEAD}cases_from: c.csv\nprobes: [choice]\n");
+    let message =
+        Folder::new(&[("suites/s.yaml", &suite), ("suites/c.csv", "prompt\na\n")]).load(Outside::Refused).unwrap_err();
+    assert!(message.contains("c.csv:2:1: this row has no `options`"), "{message}");
     let suite = format!("{HEAD}cases_from: {{ file: c.csv, digest: abc }}\nprobes: [generate]\n");
     let message =
         Folder::new(&[("suites/s.yaml", &suite), ("suites/c.csv", "prompt\na\n")]).load(Outside::Refused).unwrap_err();

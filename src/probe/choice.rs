@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::{Asked, Commit, ask_as, is_open, prompt, rounded};
+use super::{Asked, Commit, ask_as, is_open, prompt, read, rounded};
 use crate::model::{LanguageModel, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, ChoiceOption, ChoiceSpec};
@@ -85,22 +85,11 @@ pub fn ask(
     commit: Commit<'_>,
 ) -> Result<()> {
     let open: Vec<&Question> = questions.iter().filter(|question| is_open(&question.cases, answered)).collect();
-    let owners: Vec<(usize, usize)> =
-        open.iter().enumerate().flat_map(|(q, question)| (0..question.requests.len()).map(move |r| (q, r))).collect();
-    let requests: Vec<LikelihoodRequest> = open.iter().flat_map(|question| question.requests.iter().cloned()).collect();
-    let mut read: Vec<Vec<Option<f64>>> = open.iter().map(|question| vec![None; question.requests.len()]).collect();
-    model.log_likelihood(&requests, &mut |index, likelihood| {
-        let (question, request) = owners[index];
-        read[question][request] = Some(likelihood.nats);
-        match read[question].iter().copied().collect::<Option<Vec<f64>>>() {
-            Some(nats) => commit(rows(open[question], &nats)),
-            None => Ok(()),
-        }
-    })?;
-    match read.iter().position(|nats| nats.iter().any(Option::is_none)) {
-        Some(index) => bail!("model {} gave no answer to {}", model.card().label, open[index].cases[0]),
-        None => Ok(()),
-    }
+    let requests: Vec<&[LikelihoodRequest]> = open.iter().map(|question| question.requests()).collect();
+    read(&requests, model, &mut |index, read| {
+        let nats: Vec<f64> = read.iter().map(|likelihood| likelihood.nats).collect();
+        commit(rows(open[index], &nats))
+    })
 }
 
 fn rows(question: &Question, nats: &[f64]) -> Vec<ResponseRow> {

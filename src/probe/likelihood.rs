@@ -5,11 +5,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::{Asked, Commit, ask_as, is_open, prompt, rounded};
+use super::{Asked, Commit, ask_as, is_open, prompt, read, rounded};
 use crate::model::{LanguageModel, Likelihood, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, LikelihoodSpec};
@@ -78,24 +78,8 @@ pub fn ask(
     commit: Commit<'_>,
 ) -> Result<()> {
     let open: Vec<&Question> = questions.iter().filter(|question| is_open(&question.cases, answered)).collect();
-    let owners: Vec<(usize, usize)> =
-        open.iter().enumerate().flat_map(|(q, question)| (0..question.requests.len()).map(move |r| (q, r))).collect();
-    let requests: Vec<LikelihoodRequest> = open.iter().flat_map(|question| question.requests.iter().cloned()).collect();
-    let mut read: Vec<Vec<Option<Likelihood>>> =
-        open.iter().map(|question| vec![None; question.requests.len()]).collect();
-    model.log_likelihood(&requests, &mut |index, likelihood| {
-        let (question, request) = owners[index];
-        read[question][request] = Some(likelihood);
-        if read[question].iter().any(Option::is_none) {
-            return Ok(());
-        }
-        let members: Vec<Likelihood> = std::mem::take(&mut read[question]).into_iter().flatten().collect();
-        commit(rows(open[question], &members))
-    })?;
-    match read.iter().position(|members| !members.is_empty()) {
-        Some(index) => bail!("model {} gave no answer to {}", model.card().label, open[index].cases[0]),
-        None => Ok(()),
-    }
+    let requests: Vec<&[LikelihoodRequest]> = open.iter().map(|question| question.requests()).collect();
+    read(&requests, model, &mut |index, read| commit(rows(open[index], &read)))
 }
 
 fn rows(question: &Question, read: &[Likelihood]) -> Vec<ResponseRow> {

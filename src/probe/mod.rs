@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use crate::model::{LanguageModel, Message, ModelCard, Prompt};
+use crate::model::{LanguageModel, Likelihood, LikelihoodRequest, Message, ModelCard, Prompt};
 use crate::record::{ResponseRow, table};
 use crate::suite::{AskAs, Case, Probe, ProbeKind, Suite, Turn};
 
@@ -223,6 +223,33 @@ pub fn prompt(case: &Case, ask_as: AskAs) -> Prompt {
         parts.push("Assistant:".into());
     }
     Prompt::Text(parts.join("\n\n"))
+}
+
+/// Reads likelihoods, several requests a question; `done` gets a question's index with its likelihoods once all of them are there.
+fn read(
+    questions: &[&[LikelihoodRequest]],
+    model: &dyn LanguageModel,
+    done: &mut dyn FnMut(usize, Vec<Likelihood>) -> Result<()>,
+) -> Result<()> {
+    let owners: Vec<(usize, usize)> = questions
+        .iter()
+        .enumerate()
+        .flat_map(|(question, requests)| (0..requests.len()).map(move |request| (question, request)))
+        .collect();
+    let requests: Vec<LikelihoodRequest> = questions.iter().copied().flatten().cloned().collect();
+    let mut read: Vec<Vec<Option<Likelihood>>> = questions.iter().map(|requests| vec![None; requests.len()]).collect();
+    model.log_likelihood(&requests, &mut |index, likelihood| {
+        let (question, request) = owners[index];
+        read[question][request] = Some(likelihood);
+        if read[question].iter().any(Option::is_none) {
+            return Ok(());
+        }
+        done(question, std::mem::take(&mut read[question]).into_iter().flatten().collect())
+    })?;
+    match read.iter().position(|read| !read.is_empty()) {
+        Some(index) => bail!("model {} gave no answer to {}", model.card().label, questions[index][0].label),
+        None => Ok(()),
+    }
 }
 
 /// Whether some case has no answer yet.

@@ -118,6 +118,12 @@ impl Reader<'_> {
                 (None, node.map_or_else(Vec::new, |node| self.axes(file, node)))
             }
         };
+        if probes.iter().any(|probe| matches!(probe, Probe::Choice(spec) if spec.options.is_empty())) {
+            for row in listed.iter().flat_map(|listed| &listed.rows).filter(|row| row.options.is_empty()) {
+                let message = "this row has no `options`, nor has the choice probe; give the row or the probe some";
+                self.problems.add(&row.place.file, row.place.at, message);
+            }
+        }
         let factors = top.get("factors").map_or_else(Vec::new, |node| self.factors(file, node, &axes));
         let mut templates = Vec::new();
         if top.get("cases_from").is_none() {
