@@ -4,6 +4,7 @@ pub mod ask;
 pub mod engine;
 pub mod expand;
 pub mod head;
+pub mod import;
 pub mod model;
 pub mod new;
 pub mod output;
@@ -36,6 +37,8 @@ enum Command {
     Expand(expand::Args),
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
     #[command(after_help = schema::EXAMPLES)]
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
@@ -76,6 +79,7 @@ pub fn main() -> ExitCode {
         Command::Ask(args) => ask::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
         Command::New(args) => done(new::run(&args)),
+        Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Model(args) => done(model::run(args)),

@@ -11,6 +11,7 @@ mod factors;
 pub mod files;
 mod fill;
 pub mod grammar;
+pub mod import;
 mod listed;
 pub mod load;
 mod mask;
