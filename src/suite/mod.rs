@@ -11,6 +11,7 @@ mod factors;
 pub mod files;
 mod fill;
 pub mod grammar;
+pub mod import;
 pub mod lint;
 mod listed;
 pub mod load;
