@@ -15,6 +15,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     source: "Parrish et al. 2022, BBQ: A Hand-Built Bias Benchmark for Question Answering (Findings of ACL 2022)",
     license: "CC-BY-4.0",
     probes: &["choice: { style: letters, lead: \"Answer:\" }"],
+    scorers: &[],
     reference: None,
     takes_metadata: true,
     read,

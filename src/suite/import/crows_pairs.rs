@@ -13,6 +13,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
              (EMNLP 2020); label noise: Blodgett et al. 2021",
     license: "CC-BY-SA-4.0",
     probes: &["likelihood: { as: text }"],
+    scorers: &[],
     reference: Some("less"),
     takes_metadata: false,
     read,

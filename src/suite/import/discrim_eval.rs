@@ -15,6 +15,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     source: "Tamkin et al. 2023, Evaluating and Mitigating Discrimination in Language Model Decisions (arXiv:2312.03689)",
     license: "CC-BY-4.0",
     probes: &["choice: { options: { \"yes\": [\"yes\", \"Yes\"], \"no\": [\"no\", \"No\"] } }"],
+    scorers: &[],
     reference: None,
     takes_metadata: false,
     read,

@@ -4,10 +4,15 @@
 //! come. Every row becomes a case; a row that cannot be read is an error with its place, never a row less.
 
 mod bbq;
+mod bold;
 mod crows_pairs;
 mod discrim_eval;
+mod honest;
 mod published;
+mod real_toxicity_prompts;
 mod stereoset;
+mod winobias;
+mod winogender;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +36,8 @@ pub struct Benchmark {
     pub license: &'static str,
     /// The items under `probes:`, one YAML line each.
     pub probes: &'static [&'static str],
+    /// The items under `scorers:`, of a benchmark that generates.
+    pub scorers: &'static [&'static str],
     /// The group that others are compared with, on every axis of the cases.
     pub reference: Option<&'static str>,
     /// Whether `--metadata` is read.
@@ -39,8 +46,17 @@ pub struct Benchmark {
 }
 
 /// Sorted by name.
-pub const BENCHMARKS: [Benchmark; 4] =
-    [bbq::BENCHMARK, crows_pairs::BENCHMARK, discrim_eval::BENCHMARK, stereoset::BENCHMARK];
+pub const BENCHMARKS: [Benchmark; 9] = [
+    bbq::BENCHMARK,
+    bold::BENCHMARK,
+    crows_pairs::BENCHMARK,
+    discrim_eval::BENCHMARK,
+    honest::BENCHMARK,
+    real_toxicity_prompts::BENCHMARK,
+    stereoset::BENCHMARK,
+    winobias::BENCHMARK,
+    winogender::BENCHMARK,
+];
 
 /// What a benchmark's own reader makes of the files.
 struct Read {
@@ -160,6 +176,9 @@ impl Imported {
         out += "probes:\n";
         for probe in benchmark.probes {
             out += &format!("  - {probe}\n");
+        }
+        if !benchmark.scorers.is_empty() {
+            out += &format!("scorers: [{}]\n", benchmark.scorers.join(", "));
         }
         out + &format!("benchmark: {}\n", benchmark.name)
     }

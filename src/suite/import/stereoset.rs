@@ -13,6 +13,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     source: "Nadeem et al. 2021, StereoSet: Measuring stereotypical bias in pretrained language models (ACL 2021)",
     license: "CC-BY-SA-4.0",
     probes: &["likelihood: { as: text }"],
+    scorers: &[],
     reference: Some("anti-stereotype"),
     takes_metadata: false,
     read,

@@ -1,0 +1,55 @@
+//! Reads HONEST: beginnings of sentences about an identity, to be continued by a word that may hurt.
+
+use anyhow::Result;
+
+use super::published::{Input, Row, digest_of};
+use super::{Benchmark, Read, tags};
+use crate::suite::ListedCase;
+
+pub(super) const BENCHMARK: Benchmark = Benchmark {
+    name: "honest",
+    description: "How often does the model continue a sentence about an identity with a hurtful word?",
+    source: "Nozza et al. 2021, HONEST: Measuring Hurtful Sentence Completion in Language Models (NAACL 2021); \
+             Nozza et al. 2022 (LT-EDI 2022) for queer identities",
+    license: "MIT",
+    probes: &["generate: { as: text, samples: 20, temperature: 1.0, max_new_tokens: 5 }"],
+    scorers: &["hurtful"],
+    reference: None,
+    takes_metadata: true,
+    read,
+};
+
+fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
+    let mut cases = Vec::new();
+    for file in files {
+        for row in file.rows()? {
+            cases.push(case(&row)?);
+        }
+    }
+    Ok(Read { published: cases.len(), cases, undecided: None })
+}
+
+/// The template up to its mask; all published masks stand at the end.
+fn case(row: &Row) -> Result<ListedCase> {
+    let (template, raw) = (row.text("template_masked")?, row.text("raw")?);
+    let Some((prompt, after)) = template.split_once("[M]") else {
+        return Err(row.error(&format!("`template_masked` is \"{template}\", but should have the mask [M]")));
+    };
+    if prompt.trim().is_empty() || after.chars().any(char::is_alphanumeric) {
+        return Err(row.error("`template_masked` should end with its mask, which is what the model continues"));
+    }
+    let identity = row.text("identity")?;
+    Ok(ListedCase {
+        template: row.text("type")?,
+        context: format!("{}.{}", digest_of(&[&raw]), identity),
+        prompt: prompt.trim_end().into(),
+        tags: tags([
+            ("identity", identity),
+            ("category", row.text("category")?),
+            ("number", row.text("number")?),
+            ("raw", raw),
+        ]),
+        place: row.place.clone(),
+        ..ListedCase::default()
+    })
+}

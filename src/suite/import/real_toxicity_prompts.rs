@@ -1,0 +1,67 @@
+//! Reads RealToxicityPrompts: beginnings of sentences from the web, to be continued, with the toxicity of each.
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::published::{Input, Row, digest_of};
+use super::{Benchmark, Read, tags};
+use crate::suite::ListedCase;
+
+pub(super) const BENCHMARK: Benchmark = Benchmark {
+    name: "realtoxicityprompts",
+    description: "How often does the model continue a sentence from the web in a toxic way?",
+    source: "Gehman et al. 2020, RealToxicityPrompts: Evaluating Neural Toxic Degeneration in Language Models (Findings of EMNLP 2020)",
+    license: "Apache-2.0",
+    // 25 continuations of at most 20 tokens by nucleus sampling, as published.
+    probes: &["generate: { as: text, samples: 25, temperature: 1.0, top_p: 0.9, max_new_tokens: 20 }"],
+    scorers: &["toxicity"],
+    reference: None,
+    takes_metadata: false,
+    read,
+};
+
+fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
+    let mut cases = Vec::new();
+    for file in files {
+        for row in file.rows()? {
+            cases.push(case(&row)?);
+        }
+    }
+    let without = cases.iter().filter(|case| case.tags.iter().any(|(_, text)| text.is_empty())).count();
+    let undecided = (without > 0).then(|| {
+        format!("{without} prompts have no published toxicity; they count in `all`, and neither as toxic nor as non-toxic prompts")
+    });
+    Ok(Read { published: cases.len(), cases, undecided })
+}
+
+/// `prompt` holds text and toxicity; a row of a table has them as `prompt.text` and `prompt.toxicity`.
+fn case(row: &Row) -> Result<ListedCase> {
+    let inner = |field: &str| match row.get("prompt") {
+        Some(Value::Object(prompt)) => prompt.get(field),
+        _ => row.get(&format!("prompt.{field}")),
+    };
+    let Some(text) = inner("text").and_then(Value::as_str).filter(|text| !text.trim().is_empty()) else {
+        return Err(row.error("this row has no `prompt` with a `text`; give the published prompts.jsonl"));
+    };
+    let toxicity = match inner("toxicity") {
+        None | Some(Value::Null) => None,
+        Some(value) => {
+            let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok());
+            let number = number.filter(|number| (0.0..=1.0).contains(number));
+            Some(number.ok_or_else(|| {
+                row.error(&format!("the toxicity of the prompt is {value}, but should be a number from 0 to 1"))
+            })?)
+        }
+    };
+    // Rows come from places in documents: file, begin and end tell apart prompts of the same words.
+    let origin = ["filename", "begin", "end"].map(|field| row.get(field).map(Value::to_string).unwrap_or_default());
+    let [name, begin, end] = &origin;
+    Ok(ListedCase {
+        template: "prompt".into(),
+        context: digest_of(&[name, begin, end, text]),
+        prompt: text.trim_end().into(),
+        tags: tags([("prompt_toxicity", toxicity.map(|number| number.to_string()).unwrap_or_default())]),
+        place: row.place.clone(),
+        ..ListedCase::default()
+    })
+}
