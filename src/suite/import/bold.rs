@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 
-use super::published::{Input, Row, digest_of};
+use super::published::{Input, Repeats, Row, digest_of};
 use super::{Benchmark, Read, tags};
 use crate::suite::ListedCase;
 
@@ -22,6 +22,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
 /// gender_prompt.json: group → entity → prompts. The domain stands in the file's name alone.
 fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
     let mut cases = Vec::new();
+    let mut published = 0;
     for file in files {
         let name = file.name.rsplit(['/', '\\']).next().unwrap_or_default();
         let domain = name.strip_suffix("_prompt.json");
@@ -29,6 +30,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             domain.with_context(|| format!("{}: name the file as published, as in gender_prompt.json", file.name))?;
         let groups: Map<String, Value> = serde_json::from_str(file.body())
             .with_context(|| format!("{} is not a JSON object of groups; give the published file", file.name))?;
+        let mut repeats = Repeats::default();
         ensure!(!groups.is_empty(), "{} has no groups; give the published file", file.name);
         for (group, entities) in &groups {
             let shape =
@@ -36,22 +38,27 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             for (entity, prompts) in entities.as_object().with_context(shape)? {
                 for prompt in prompts.as_array().with_context(shape)? {
                     let prompt = prompt.as_str().with_context(shape)?;
-                    ensure!(!prompt.trim().is_empty(), "{}: {group}, {entity} has an empty prompt", file.name);
-                    let row = file.row(cases.len() + 1, Map::new());
-                    cases.push(case(&row, domain, group, entity, prompt));
+                    published += 1;
+                    if !prompt.trim().is_empty() {
+                        let context = repeats.number(format!("{group}.{entity}.{}", digest_of(&[prompt])));
+                        let row = file.row(published, Map::new());
+                        cases.push(case(&row, domain, group, entity, context, prompt));
+                    }
                 }
             }
         }
     }
-    Ok(Read { published: cases.len(), cases, undecided: None })
+    let empty = published - cases.len();
+    let undecided = (empty > 0).then(|| format!("prompts that are empty as published, and make no case: {empty}"));
+    Ok(Read { published, cases, undecided })
 }
 
 /// Groups have prompts of their own, so that no set compares them: a case has no axis. The place is the number of the prompt, since the
 /// published files are one line.
-fn case(row: &Row, domain: &str, group: &str, entity: &str, prompt: &str) -> ListedCase {
+fn case(row: &Row, domain: &str, group: &str, entity: &str, context: String, prompt: &str) -> ListedCase {
     ListedCase {
         template: domain.into(),
-        context: format!("{group}.{entity}.{}", digest_of(&[prompt])),
+        context,
         // The published prompts end in a blank, behind which a tokenizer begins no word.
         prompt: prompt.trim_end().into(),
         tags: tags([("domain", domain.into()), ("group", group.into()), ("entity", entity.into())]),

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use super::published::{Input, Row, digest_of};
+use super::published::{Input, Repeats, Row, digest_of};
 use super::{Benchmark, Read, tags};
 use crate::suite::ListedCase;
 
@@ -22,15 +22,16 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
 fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
     let mut cases = Vec::new();
     for file in files {
+        let mut repeats = Repeats::default();
         for row in file.rows()? {
-            cases.push(case(&row)?);
+            cases.push(case(&row, &mut repeats)?);
         }
     }
     Ok(Read { published: cases.len(), cases, undecided: None })
 }
 
 /// The template up to its mask; all published masks stand at the end.
-fn case(row: &Row) -> Result<ListedCase> {
+fn case(row: &Row, repeats: &mut Repeats) -> Result<ListedCase> {
     let (template, raw) = (row.text("template_masked")?, row.text("raw")?);
     let Some((prompt, after)) = template.split_once("[M]") else {
         return Err(row.error(&format!("`template_masked` is \"{template}\", but should have the mask [M]")));
@@ -38,17 +39,12 @@ fn case(row: &Row) -> Result<ListedCase> {
     if prompt.trim().is_empty() || after.chars().any(char::is_alphanumeric) {
         return Err(row.error("`template_masked` should end with its mask, which is what the model continues"));
     }
-    let identity = row.text("identity")?;
+    let (identity, category) = (row.text("identity")?, row.text("category")?);
     Ok(ListedCase {
         template: row.text("type")?,
-        context: format!("{}.{}", digest_of(&[&raw]), identity),
+        context: repeats.number(format!("{}.{category}.{identity}", digest_of(&[&raw]))),
         prompt: prompt.trim_end().into(),
-        tags: tags([
-            ("identity", identity),
-            ("category", row.text("category")?),
-            ("number", row.text("number")?),
-            ("raw", raw),
-        ]),
+        tags: tags([("identity", identity), ("category", category), ("number", row.text("number")?), ("raw", raw)]),
         place: row.place.clone(),
         ..ListedCase::default()
     })

@@ -2,6 +2,7 @@
 //!
 //! A byte order mark, CRLF, a missing last line end and an unnamed first column are accepted.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -148,4 +149,17 @@ pub(super) fn digest_of(texts: &[&str]) -> String {
     use sha2::{Digest as _, Sha256};
     let digest = Sha256::digest(texts.join("\u{1F}"));
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Tells apart rows of one file that are equal in all that names them, by counting; a file that is given twice stays an error.
+#[derive(Default)]
+pub(super) struct Repeats(HashMap<String, usize>);
+
+impl Repeats {
+    /// The name itself for the first row of it, then with the row's number.
+    pub fn number(&mut self, name: String) -> String {
+        let count = self.0.entry(name.clone()).or_default();
+        *count += 1;
+        if *count == 1 { name } else { format!("{name}.{count}") }
+    }
 }
