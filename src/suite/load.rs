@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::files::{self, Places};
 use super::grammar::SUITE;
+use super::import::BENCHMARKS;
 use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::{MOST_YAML, Reader};
 use super::templates::Fillings;
@@ -134,7 +135,10 @@ impl Reader<'_> {
         let mut scores = scorers.clone();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
-        let benchmark = top.get("benchmark").and_then(|node| self.text(file, node, "benchmark"));
+        let benchmark = top.get("benchmark").and_then(|node| {
+            let names: Vec<&str> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
+            self.word(file, node, "benchmark", &names).map(str::to_owned)
+        });
         let gate = self.gate(file, top.get("gate"));
         Some(Suite {
             name: name?,

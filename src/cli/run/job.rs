@@ -98,12 +98,16 @@ impl Job {
         folder.write("responses.csv", &rows::write_responses(&answers))?;
         folder.write("scores.csv", &rows::write_scores(&scores))?;
         folder.write("records.csv", &rows::write_records(&self.records(&scores)))?;
-        let run =
-            report::compute(self.manifest.clone(), &folder.partial("responses.csv"), &folder.partial("records.csv"))?;
+        let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
         folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
         folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        folder.finish(&FILES, &self.manifest, journal)?;
-        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", FILES.join(", ")));
+        let mut files = FILES.to_vec();
+        if self.suite.benchmark.is_some() {
+            folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
+            files.push("benchmark.csv");
+        }
+        folder.finish(&files, &self.manifest, journal)?;
+        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", files.join(", ")));
         Ok(run)
     }
 
