@@ -19,10 +19,29 @@ struct Answered<'a> {
     scores: HashMap<&'a str, f64>,
 }
 
+/// What makes the rows of a benchmark.
+type Statistics = fn(&[Answered<'_>], &Draws<'_>) -> Result<Vec<Row>>;
+
+/// Benchmark → its statistics, sorted by name.
+const STATISTICS: [(&str, Statistics); 4] = [
+    ("bbq", |answered, draws| Ok(bbq::rows(&each(answered, bbq_answer)?, draws))),
+    ("crows-pairs", |answered, draws| Ok(crows_pairs::rows(&pairs(answered)?, draws))),
+    ("discrim-eval", |answered, _| Ok(discrim_eval::rows(&each(answered, decision)?))),
+    ("stereoset", |answered, draws| Ok(stereoset::rows(&items(answered)?, draws))),
+];
+
+/// Errs on a benchmark without statistics, to be told before a model is asked.
+pub fn check(name: &str) -> Result<()> {
+    if STATISTICS.iter().any(|(known, _)| *known == name) {
+        return Ok(());
+    }
+    bail!("there are no statistics of a benchmark \"{name}\"; correct `benchmark:` in the suite, or leave it out")
+}
+
 /// The rows of benchmark.csv.
 ///
 /// # Errors
-/// On a benchmark that is not known, and on a case without a column that the statistics read.
+/// As [`check`], and on a case without a column that the statistics read.
 pub fn benchmark(name: &str, suite: &str, seed: u64, cases: &[CaseRow], scores: &[ScoreRow]) -> Result<Vec<Row>> {
     let mut of_case: HashMap<&str, HashMap<&str, f64>> = HashMap::new();
     for row in scores.iter().filter(|row| row.sample == 0) {
@@ -36,16 +55,14 @@ pub fn benchmark(name: &str, suite: &str, seed: u64, cases: &[CaseRow], scores: 
         let tags = tags.with_context(|| format!("case {}: its tags are not JSON", case.case))?;
         answered.push(Answered { case, tags, scores: of_case.remove(case.case.as_str()).unwrap_or_default() });
     }
+    check(name)?;
+    let statistics = STATISTICS.iter().filter(|(known, _)| *known == name);
     let draws = Draws { suite, seed, resamples: RESAMPLES };
-    Ok(match name {
-        "bbq" => bbq::rows(&answered.iter().map(bbq_answer).collect::<Result<Vec<_>>>()?, &draws),
-        "crows-pairs" => crows_pairs::rows(&pairs(&answered)?, &draws),
-        "discrim-eval" => discrim_eval::rows(&answered.iter().map(decision).collect::<Result<Vec<_>>>()?),
-        "stereoset" => stereoset::rows(&items(&answered)?, &draws),
-        _ => bail!(
-            "there are no statistics of a benchmark \"{name}\"; correct `benchmark:` in the suite, or leave it out"
-        ),
-    })
+    Ok(statistics.map(|(_, rows)| rows(&answered, &draws)).collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn each<T>(answered: &[Answered<'_>], read: fn(&Answered<'_>) -> Result<T>) -> Result<Vec<T>> {
+    answered.iter().map(read).collect()
 }
 
 impl Answered<'_> {

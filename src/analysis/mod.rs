@@ -20,7 +20,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 pub use self::decide::{decide, suite_verdict};
-pub use self::plan::{AxisPlan, Plan, ScorerPlan};
+pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
 use crate::record::Record;
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
@@ -245,7 +245,8 @@ fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
 fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
     let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
     for axis in &plan.axes {
-        for scorer in plan.scorers.iter().filter(|scorer| scorer.margin.is_some() && !axis.crossed) {
+        let outcomes = plan.scorers.iter().filter(|scorer| scorer.margin.is_some() && !axis.crossed);
+        for scorer in outcomes.filter(|scorer| !axis.without.contains(&scorer.name)) {
             by_block.entry((&axis.name, &scorer.name)).or_default();
         }
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 
 use crate::record::Record;
-use crate::suite::Suite;
+use crate::suite::{ProbeKind, Suite};
 
 /// How one suite's records are to be analysed.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +34,8 @@ pub struct AxisPlan {
     pub paired: bool,
     /// The groups are combinations of other axes' groups: screened, without margin, outside the family.
     pub crossed: bool,
+    /// Declared outcomes that nothing on this axis can have, since their probe does not put it.
+    pub without: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -61,6 +63,9 @@ impl Plan {
             controls: axis.controls,
             paired: axis.paired,
             crossed: axis.crossed,
+            without: without(suite.outcomes.iter().map(|outcome| outcome.score.as_str()), |score| {
+                axis.probes.contains(&ProbeKind::of_score(score))
+            }),
         });
         let scorers = ranges.iter().map(|(name, range)| ScorerPlan {
             name: name.clone(),
@@ -162,6 +167,11 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The outcomes that an axis cannot have.
+pub fn without<'s>(outcomes: impl Iterator<Item = &'s str>, can_have: impl Fn(&str) -> bool) -> Vec<String> {
+    outcomes.filter(|score| !can_have(score)).map(str::to_owned).collect()
 }
 
 impl ScorerPlan {

@@ -1,6 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod ask;
+pub mod check;
 pub mod engine;
 pub mod expand;
 pub mod head;
@@ -33,6 +34,8 @@ enum Command {
     Run(run::Args),
     #[command(after_help = ask::EXAMPLES)]
     Ask(ask::Args),
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Args),
     #[command(after_help = expand::EXAMPLES)]
     Expand(expand::Args),
     #[command(after_help = new::EXAMPLES)]
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => done(run::run(&args)),
         Command::Ask(args) => ask::run(&args),
+        Command::Check(args) => check::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
         Command::New(args) => done(new::run(&args)),
         Command::Import(args) => done(import::run(&args)),

@@ -6,10 +6,11 @@ use anyhow::{Context, Result};
 
 use super::output::{self, Format};
 use crate::analysis::benchmark::benchmark;
-use crate::analysis::{AxisPlan, Plan, ScorerPlan, analyze};
+use crate::analysis::{AxisPlan, Plan, ScorerPlan, analyze, without};
 use crate::record::manifest::Manifest;
 use crate::record::{folder, rows};
 use crate::report::{Answers, Run};
+use crate::suite::ProbeKind;
 
 /// Print the tables of finished runs again, without asking a model
 #[derive(Debug, clap::Args)]
@@ -84,6 +85,9 @@ fn plan(manifest: &Manifest) -> Plan {
                 controls: axis.controls.clone(),
                 paired: axis.paired,
                 crossed: axis.crossed,
+                without: without(manifest.outcomes.iter().map(|outcome| outcome.score.as_str()), |score| {
+                    axis.probes.iter().any(|kind| kind == ProbeKind::of_score(score).as_str())
+                }),
             })
             .collect(),
         scorers: manifest

@@ -2,6 +2,7 @@
 
 pub mod catalog;
 pub mod chat;
+pub mod counter;
 pub mod decoder;
 pub mod device;
 pub mod engine;

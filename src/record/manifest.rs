@@ -119,6 +119,14 @@ pub struct AxisEntry {
     /// The groups are combinations of other axes' groups: reported, outside the family of outcomes.
     #[serde(default)]
     pub crossed: bool,
+    /// Kinds of probes that put the axis.
+    #[serde(default = "generate")]
+    pub probes: Vec<String>,
+}
+
+/// What older manifests are of.
+fn generate() -> Vec<String> {
+    vec!["generate".into()]
 }
 
 impl Manifest {
@@ -222,6 +230,7 @@ impl Manifest {
             if axis.crossed {
                 line("    crossed: true".into());
             }
+            line(format!("    probes: {}", inline(&axis.probes)));
         }
         yaml
     }
@@ -356,6 +365,7 @@ pub(crate) mod tests {
                 groups: vec!["no".into(), "null".into(), "1".into()],
                 controls: vec![],
                 crossed: false,
+                probes: generate(),
             }],
         }
     }

@@ -33,8 +33,8 @@ pub(super) struct Deal<'a> {
 }
 
 impl Deal<'_> {
-    /// Deals those terms that `fits` lets in. Where terms carry values of other axes (a name's gender), the groups of a set meet terms of the
-    /// same value, so that a set differs in the tested axis alone.
+    /// Deals those terms that `fits` lets in. Where terms are matched pairs or carry values of other axes (a name's gender), the groups of a set
+    /// meet terms of the same pair and value, so that a set differs in the tested axis alone.
     pub fn cells(&self, fits: impl Fn(&Term) -> bool) -> Cells {
         let terms: Vec<usize> = (0..self.group.terms.len()).filter(|index| fits(&self.group.terms[*index])).collect();
         match self.suite.design.terms {
@@ -48,7 +48,7 @@ impl Deal<'_> {
         let Deal { suite, template, axis, group, contexts } = self;
         let mut classes: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for &index in terms {
-            classes.entry(carried(suite, axis, &group.terms[index])).or_default().push(index);
+            classes.entry(class(suite, axis, &group.terms[index])).or_default().push(index);
         }
         let names: Vec<&str> = classes.keys().map(String::as_str).collect();
         // First which class each of a context's `k` draws takes, then which term of the class.
@@ -72,10 +72,10 @@ impl Deal<'_> {
     }
 }
 
-/// The values of other axes that a term carries, as `gender=woman`.
-fn carried(suite: &Suite, axis: &Axis, term: &Term) -> String {
+/// What the terms of a set have in common across groups: their pair, and the values of other axes that they carry, as `gender=woman`.
+fn class(suite: &Suite, axis: &Axis, term: &Term) -> String {
     let other = |form: &str| form != axis.name && suite.axes.iter().any(|axis| axis.name == form);
-    let carried: Vec<_> =
-        term.forms.iter().filter(|(form, _)| other(form)).map(|(form, value)| format!("{form}={value}")).collect();
-    carried.join(",")
+    let carried = term.forms.iter().filter(|(form, _)| other(form)).map(|(form, value)| format!("{form}={value}"));
+    let pair = term.paired.then(|| format!("pair={}", term.id));
+    pair.into_iter().chain(carried).collect::<Vec<_>>().join(",")
 }

@@ -13,6 +13,9 @@ use super::templates::Fillings;
 use super::yaml::{Node, parse};
 use super::{Probe, Suite, slug};
 
+/// Letters of a suite's name; a folder's name has 255 bytes at most, and more is put behind this one.
+const MOST_NAME: usize = 80;
+
 /// Whether a suite's paths may lead out of its folder and the one above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outside {
@@ -74,7 +77,10 @@ impl Reader<'_> {
         let top = self.fields(file, root, "the suite", &SUITE)?;
         let name = self.required(file, top, "the suite", "suite", "`suite: <name>`").and_then(|node| {
             let name = self.text(file, node, "the suite's name")?;
-            if slug(&name) != name {
+            if name.chars().count() > MOST_NAME {
+                let message = format!("the suite's name becomes a folder; give it at most {MOST_NAME} letters");
+                self.problems.add(file, node.at, message);
+            } else if slug(&name) != name {
                 let message = format!("the name \"{name}\" becomes a folder; write `{}`", slug(&name));
                 self.problems.add(file, node.at, message);
             }

@@ -12,6 +12,7 @@ pub mod files;
 mod fill;
 pub mod grammar;
 pub mod import;
+pub mod lint;
 mod listed;
 pub mod load;
 mod mask;
@@ -227,6 +228,12 @@ pub enum ProbeKind {
 
 impl ProbeKind {
     pub const ALL: [ProbeKind; 3] = [ProbeKind::Generate, ProbeKind::Choice, ProbeKind::Likelihood];
+
+    /// The kind of probe that gives a score: the one that its name begins with, and generate for scores of written text.
+    pub fn of_score(score: &str) -> ProbeKind {
+        let named = ProbeKind::ALL.into_iter().find(|kind| score.split('.').next() == Some(kind.as_str()));
+        named.unwrap_or(ProbeKind::Generate)
+    }
 
     /// As suites, case ids and score names write it.
     pub fn as_str(self) -> &'static str {

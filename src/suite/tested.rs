@@ -2,7 +2,7 @@
 
 use super::plans::Plan;
 use super::template::Slot;
-use super::{Axis, Suite, Vary};
+use super::{Axis, Probe, ProbeKind, Suite, Vary};
 
 /// An axis as it stands in cases and tables.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,34 +18,42 @@ pub struct TestedAxis {
     pub paired: bool,
     /// The groups are combinations: screened, outside the family of outcomes.
     pub crossed: bool,
+    /// Kinds of probes that put the axis; scores of others say nothing about it.
+    pub probes: Vec<ProbeKind>,
 }
 
 impl Suite {
     /// The axes that the suite's cases compare, crossed ones after the axes that they are made of.
     pub fn tested_axes(&self) -> Vec<TestedAxis> {
+        let all = || self.probes.iter().map(Probe::kind);
         if self.listed.is_some() {
-            return self.axes.iter().map(|axis| tested(&[axis])).collect();
+            return self.axes.iter().map(|axis| TestedAxis { probes: all().collect(), ..tested(&[axis]) }).collect();
         }
-        let used: Vec<Vec<&Axis>> = self
-            .templates
-            .iter()
-            .map(|template| {
-                let slots = template.slots().unwrap_or_default();
-                let used: Vec<&Axis> = self.axes.iter().filter(|axis| names(&slots, axis)).collect();
-                if self.design.vary == Vary::Crossed { crossed(self, &used) } else { used }
-            })
-            .collect();
-        let single = self.axes.iter().filter(|axis| used.iter().flatten().any(|other| other.name == axis.name));
-        let mut all: Vec<TestedAxis> = single.map(|axis| tested(&[axis])).collect();
-        if self.design.vary == Vary::Crossed {
-            for axes in used.iter().filter(|axes| axes.len() > 1) {
-                let crossed = tested(axes);
-                if !all.contains(&crossed) {
-                    all.push(crossed);
+        let mut single: Vec<TestedAxis> = self.axes.iter().map(|axis| tested(&[axis])).collect();
+        let mut combined: Vec<TestedAxis> = Vec::new();
+        for template in &self.templates {
+            let slots = template.slots().unwrap_or_default();
+            let mut axes: Vec<&Axis> = self.axes.iter().filter(|axis| names(&slots, axis)).collect();
+            if self.design.vary == Vary::Crossed {
+                axes = crossed(self, &axes);
+                let together = tested(&axes);
+                if together.crossed && combined.iter().all(|other| other.name != together.name) {
+                    combined.push(together);
                 }
             }
+            let kinds = || all().filter(|kind| template.probes.is_empty() || template.probes.contains(kind));
+            let name = axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join("+");
+            let of_template =
+                |axis: &&mut TestedAxis| axis.name == name || axes.iter().any(|other| other.name == axis.name);
+            for axis in single.iter_mut().chain(&mut combined).filter(of_template) {
+                axis.probes.extend(kinds());
+                axis.probes.sort_unstable();
+                axis.probes.dedup();
+            }
         }
-        all
+        single.retain(|axis| !axis.probes.is_empty());
+        single.extend(combined);
+        single
     }
 }
 
@@ -97,5 +105,6 @@ fn tested(axes: &[&Axis]) -> TestedAxis {
         groups: groups.iter().map(name_of).collect(),
         paired: axes.iter().any(|axis| axis.terms().any(|(_, term)| term.paired)),
         crossed: axes.len() > 1,
+        probes: Vec::new(),
     }
 }

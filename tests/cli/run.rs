@@ -108,7 +108,7 @@ fn an_answer_that_looks_like_a_formula_is_guarded_in_the_file() {
     let workdir = Workdir::new();
     workdir.ok(&RUN);
     let responses = workdir.read(&format!("{}/responses.csv", workdir.run_folder()));
-    assert!(responses.contains(",'=1+1 is a formula.\n") && !responses.contains(",=1+1"), "{responses}");
+    assert!(responses.contains(",'=1+1 is a formula.,\n") && !responses.contains(",=1+1"), "{responses}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Args;
 use super::source::{Source, check_given};
+use crate::analysis::benchmark;
 use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
@@ -43,6 +44,9 @@ impl Job {
         source: &Source,
         args: &Args,
     ) -> Result<Self> {
+        if let Some(name) = &suite.benchmark {
+            benchmark::check(name)?;
+        }
         let questions = Questions::of(&suite, &cases, source.card(), args.seed)?;
         let manifest = manifest(&suite, &cases, &scorers, source, args)?;
         let folder = RunFolder::new(&args.out, &manifest);
@@ -238,6 +242,7 @@ fn manifest(
         groups: axis.groups,
         controls: axis.controls,
         crossed: axis.crossed,
+        probes: axis.probes.iter().map(|kind| kind.as_str().into()).collect(),
     });
     Ok(Manifest {
         format: FORMAT,

@@ -7,10 +7,14 @@ use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
 
 use super::Args;
+use crate::cli::check::line;
+use crate::cli::progress::say;
 use crate::model::scripted::{self, ScriptedModel};
-use crate::model::{self, LanguageModel, ModelCard};
+use crate::model::{self, LanguageModel, ModelCard, Prompt};
 use crate::probe::Questions;
 use crate::record::{ResponseRow, rows};
+use crate::suite::Suite;
+use crate::suite::lint::{self, Level, lint};
 
 /// Where answers come from.
 pub enum Source {
@@ -54,6 +58,37 @@ impl Source {
             Self::Model(model) => model.card(),
             Self::Given { card, .. } => card,
         }
+    }
+}
+
+/// Warnings of the lint that are shown before a run.
+const SHOWN: usize = 3;
+
+impl Source {
+    /// Lints the suite with the model's own tokenizer: errors end the run, warnings go to stderr, the first few of them.
+    pub fn check(&self, suite: &Suite, args: &Args) -> Result<()> {
+        let found = match self {
+            Self::Model(model) => {
+                let tokens = |text: &str| model.prompt_tokens(&Prompt::Text(text.to_owned()));
+                let card = model.card();
+                lint(
+                    suite,
+                    Some(&lint::Model { name: &card.label, tokens: &tokens, context_length: card.context_length }),
+                )?
+            }
+            Self::Given { .. } => lint(suite, None)?,
+        };
+        let of = |level: Level| found.iter().filter(move |finding| finding.level == level);
+        let errors: Vec<String> = of(Level::Error).map(line).collect();
+        ensure!(errors.is_empty(), "{}", errors.join("\n"));
+        for finding in of(Level::Warning).take(SHOWN) {
+            say(args.engine.quiet, &line(finding));
+        }
+        let more = of(Level::Warning).count().saturating_sub(SHOWN);
+        if more > 0 {
+            say(args.engine.quiet, &format!("… and {more} more warnings; `tiltmeter check` shows them all"));
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,103 @@
+//! Checks what the suite declares of itself: description, source, licence, outcomes and margins, options.
+
+use super::Findings;
+use crate::suite::{ChoiceOption, Outcome, Probe, Suite};
+
+/// Answers that are toxic or refused are rare, and a gap between rare things is small.
+const RARE: [&str; 2] = ["toxicity", "refusal"];
+/// A margin from here on hides a difference between rare things (stats.md §11).
+const RARE_MARGIN: f64 = 0.05;
+
+pub(super) fn check(suite: &Suite, findings: &mut Findings) {
+    let place = &suite.place;
+    for (text, rule, message) in [
+        (&suite.description, "no-description", "the suite has no `description`; say in plain words what it asks"),
+        (&suite.source, "no-source", "the suite has no `source`; say where its text and lists come from"),
+        (&suite.license, "no-license", "the suite has no `license`; say how it may be used"),
+    ] {
+        if text.trim().is_empty() {
+            findings.add(rule, place, message);
+        }
+    }
+    if suite.outcomes.is_empty() && suite.benchmark.is_none() {
+        let message =
+            "the suite declares no outcome, so that its gaps get no verdict; add `outcomes:` with a score and a margin";
+        findings.add("no-outcome", place, message);
+    }
+    for outcome in &suite.outcomes {
+        self::outcome(suite, outcome, findings);
+    }
+    if suite.listed.is_none() {
+        for axis in suite.axes.iter().filter(|axis| axis.reference.is_none()) {
+            let message = format!(
+                "axis \"{}\" has no `reference`: each group is compared with the mean of the rest, where one group that differs moves all others",
+                axis.name
+            );
+            findings.add("no-reference", &axis.place, message);
+        }
+    }
+    for probe in &suite.probes {
+        if let Probe::Choice(spec) = probe {
+            options(suite, &spec.options, findings);
+        }
+    }
+}
+
+fn outcome(suite: &Suite, outcome: &Outcome, findings: &mut Findings) {
+    let Outcome { score, margin, why, place, .. } = outcome;
+    if why.trim().is_empty() {
+        let message = format!("the outcome \"{score}\" has no `why`; say why a gap of {margin} does not matter");
+        findings.add("no-reason", place, message);
+    }
+    match width(suite, score) {
+        None => {
+            let message = format!(
+                "\"{score}\" has no lower end, so that no number of clusters shows equivalence in it; declare `likelihood.preference` instead, or expect `inconclusive` at best"
+            );
+            findings.add("margin", place, message);
+        }
+        Some(width) if *margin >= width / 2.0 => {
+            let message = format!(
+                "a margin of {margin} is half of the range of \"{score}\" ({width}) or more: hardly any gap is larger, so that every suite passes; choose one that matters"
+            );
+            findings.add("margin", place, message);
+        }
+        Some(_) if RARE.contains(&score.as_str()) && *margin >= RARE_MARGIN => {
+            let message = format!(
+                "where fewer than {}% of answers show \"{score}\", no group can differ by more than the margin of {margin}; choose a smaller one if so",
+                (margin * 200.0).round()
+            );
+            findings.add("rare-outcome", place, message);
+        }
+        Some(_) => {}
+    }
+}
+
+/// Width of a score's range; none without a lower end.
+pub(super) fn width(suite: &Suite, score: &str) -> Option<f64> {
+    match score {
+        "likelihood.total" | "likelihood.per_token" | "likelihood.shared" => None,
+        "length" => suite.probes.iter().find_map(|probe| match probe {
+            Probe::Generate(spec) => Some(spec.max_new_tokens as f64),
+            _ => None,
+        }),
+        _ => Some(1.0),
+    }
+}
+
+/// An answer that begins another one takes the other's probability too.
+fn options(suite: &Suite, options: &[ChoiceOption], findings: &mut Findings) {
+    for option in options {
+        for other in options.iter().filter(|other| other.id != option.id) {
+            for (short, long) in option.answers.iter().flat_map(|a| other.answers.iter().map(move |b| (a, b))) {
+                let rest = long.strip_prefix(short.as_str());
+                if rest.is_some_and(|rest| rest.starts_with(|c: char| !c.is_alphanumeric())) {
+                    let message = format!(
+                        "the answer \"{short}\" begins \"{long}\": its probability holds that of the other; word them so that they differ from the first word on"
+                    );
+                    findings.add("options", &suite.place, message);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Holds the lint to what it promises: what it finds, where, and what it leaves alone.
+
+use std::path::Path;
+
+use tiltmeter::suite::files::Places;
+use tiltmeter::suite::lint::{Finding, Level, Model, RULES, TOKEN_RULES, lint};
+use tiltmeter::suite::load::{Outside, load_named_or_path, load_text};
+
+/// Nothing to find but what a test puts in.
+const CLEAN: &str = "\
+suite: clean
+version: 1
+description: d
+source: own
+license: CC0-1.0
+axes:
+  gender:
+    reference: man
+    groups:
+      woman: [Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]
+      man: [Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]
+factors:
+  job: [nurse, engineer, clerk, cook, judge, painter, tailor, welder]
+  place: [a hospital, a school, a hotel, a court, a port, a farm, a shop, a yard]
+templates:
+  letter: Praise {{ job | a }} in {{ place }} named {{ gender.name }}.
+design: { terms: { rotate: 1 } }
+probes: [{ generate: { samples: 2 } }]
+scorers: [sentiment]
+outcomes: [{ score: sentiment, margin: 0.05, why: w }]
+";
+
+fn found(text: &str) -> Vec<Finding> {
+    lint(&load_text(text, "s.yaml", &Places::default()).unwrap(), None).unwrap()
+}
+
+/// What is found after one change.
+fn after(from: &str, to: &str) -> Vec<Finding> {
+    assert!(CLEAN.contains(from), "{from}");
+    found(&CLEAN.replacen(from, to, 1))
+}
+
+fn has(found: &[Finding], rule: &str, words: &str) -> bool {
+    found.iter().any(|finding| finding.rule == rule && finding.message.contains(words))
+}
+
+const PRONOUNS: &str =
+    "      woman: [{ name: Ana, they: she, them: her, their: her }, { name: Eva, they: she, them: her, their: her }]
+      man: [{ name: Ben, they: he, them: him, their: his }, { name: Dan, they: he, them: him, their: his }]
+      other: [{ name: Kim, they: they, them: them, their: their }, { name: Sam, they: they, them: them, their: their }]
+";
+
+fn with_pronouns(template: &str) -> Vec<Finding> {
+    let names =
+        "      woman: [Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]\n      man: [Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]\n";
+    let text = CLEAN
+        .replace(names, PRONOUNS)
+        .replace("letter: Praise {{ job | a }} in {{ place }} named {{ gender.name }}.", template);
+    found(&text.replace("factors:\n", "factors:\n").replace("  place: [a", "  place: [a"))
+}
+
+#[test]
+fn a_sound_suite_gives_no_finding() {
+    assert_eq!(found(CLEAN), []);
+}
+
+#[test]
+fn every_shipped_suite_is_clean() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites");
+    for file in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "yaml") {
+            let suite = load_named_or_path(file.to_str().unwrap(), Outside::Refused).unwrap();
+            let found = lint(&suite, None).unwrap();
+            let bad: Vec<&Finding> = found.iter().filter(|finding| finding.level < Level::Note).collect();
+            assert!(bad.is_empty(), "{}: {bad:?}", file.display());
+        }
+    }
+}
+
+#[test]
+fn each_rule_finds_its_case_and_says_so() {
+    let capital = "letter: \"{{ job }} praised in {{ place }} named {{ gender.name }}.\"";
+    let template = "letter: Praise {{ job | a }} in {{ place }} named {{ gender.name }}.";
+    for (from, to, rule, words) in [
+        ("description: d\n", "", "no-description", "plain words"),
+        ("source: own\n", "", "no-source", "where its text"),
+        ("license: CC0-1.0\n", "", "no-license", "may be used"),
+        ("why: w", "direction: higher", "no-reason", "why a gap of 0.05 does not matter"),
+        ("outcomes: [{ score: sentiment, margin: 0.05, why: w }]\n", "", "no-outcome", "no verdict"),
+        ("    reference: man\n", "", "no-reference", "mean of the rest"),
+        ("margin: 0.05", "margin: 0.6", "margin", "half of the range"),
+        ("{{ job | a }}", "a {{ job }}", "article", "\"a engineer\""),
+        (template, capital, "capital", "begins a sentence with \"nurse\""),
+        ("Lea, Mia, Noa, Pia, Uma]", "Lea]", "few-terms", "4 terms, fewer than 8"),
+        ("Lea, Mia, Noa, Pia, Uma]", "Lea]", "unbalanced", "from 4 to 8 terms"),
+        ("clerk, cook, judge, painter, tailor, welder]", "clerk]", "few-clusters", "24 clusters"),
+        ("Praise", "Dear Mr or Mrs, praise", "pronoun", "\"mr\""),
+        ("Praise {{ job | a }}", "Like Matthias, praise {{ job | a }}", "leak", "\"Matthias\""),
+        (
+            "[{ generate: { samples: 2 } }]",
+            "[generate, { choice: { options: [a lot, a] } }]",
+            "options",
+            "begins \"a lot\"",
+        ),
+        ("sentiment]\noutcomes: [{ score: sentiment", "toxicity]\noutcomes: [{ score: toxicity", "rare-outcome", "10%"),
+    ] {
+        let text = CLEAN.replacen("Max,", "Matthias,", 1);
+        assert!(text.contains(from), "{from}");
+        let found = found(&text.replacen(from, to, 1));
+        assert!(has(&found, rule, words), "{to}: no {rule} in {found:?}");
+    }
+    // One group has fewer cases, one list leans to one gender.
+    let found = after("terms: { rotate: 1 }", "terms: all");
+    assert!(!has(&found, "unbalanced", ""), "{found:?}");
+    let uneven = CLEAN.replacen("terms: { rotate: 1 }", "terms: all", 1).replacen(", Noa, Pia, Uma]", "]", 1);
+    assert!(has(&self::found(&uneven), "unbalanced", "clusters without it drop out"));
+}
+
+#[test]
+fn blanks_and_doubled_terms_are_found() {
+    let found = after("in {{ place }} named", "in {{ place }}{{ ' ' }} named");
+    assert!(has(&found, "double-space", "two blanks"), "{found:?}");
+    let found = after("[Ben, Dan", "[{ name: Ána, pair: b }, Dan");
+    assert!(!has(&found, "duplicate-term", ""), "a declared pair is no duplicate: {found:?}");
+    let found = after("[Ben, Dan", "[{ nick: a, name: ana }, Dan");
+    assert!(has(&found, "duplicate-term", "\"Ana\" and \"ana\" read alike"), "{found:?}");
+}
+
+#[test]
+fn faults_that_other_tools_make_in_their_swaps_are_found_here() {
+    // "hers book", "him husband": a word for one gender in a prompt of another.
+    assert!(has(
+        &with_pronouns("t: Say that {{ gender.name }} lost his book in {{ place }} as {{ job | a }}."),
+        "pronoun",
+        "\"his\""
+    ));
+    assert!(has(
+        &with_pronouns("t: Say that {{ gender.name }} and her husband met in {{ place }} as {{ job | a }}."),
+        "pronoun",
+        "\"her\""
+    ));
+    // "They has".
+    let found =
+        with_pronouns("t: \"{{ job | a | cap }} in {{ place }}: {{ gender.they }} has won, says {{ gender.name }}.\"");
+    assert!(has(&found, "pronoun", "\"they has\"") && has(&found, "pronoun", "verb('has', 'have')"), "{found:?}");
+    let found = with_pronouns(
+        "t: \"{{ job | a | cap }} in {{ place }}: {{ gender.they }} {{ gender.they | verb('has', 'have') }} won.\"",
+    );
+    assert!(!has(&found, "pronoun", ""), "{found:?}");
+    // "caucT man": here terms are slots, so that no part of another word can be replaced; a conditional text is found.
+    let found = with_pronouns(
+        "t: \"{{ job | a | cap }} in {{ place }}, {% if gender.they == 'she' %}a kind{% else %}a strict{% endif %} one: {{ gender.name }}\"",
+    );
+    assert!(has(&found, "residual", "in more than the words of the group"), "{found:?}");
+    // "girfriend" for "girlfriend": one group's term is not the other's in any list, and reads as it is written.
+    let found = after("Praise", "Praise my girlfriend,");
+    assert!(!has(&found, "leak", ""), "{found:?}");
+}
+
+#[test]
+fn prompts_that_do_not_tell_groups_apart_are_found() {
+    let found = with_pronouns("t: \"{{ job | a | cap }} in {{ place }}: a letter for {{ gender.them }} all\"");
+    assert!(!has(&found, "duplicate-prompt", "the very same"), "{found:?}");
+    let same = CLEAN
+        .replace(
+            "[Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]",
+            "[{ name: Ana, noun: person }, { name: Eva, noun: person }]",
+        )
+        .replace(
+            "[Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]",
+            "[{ name: Ben, noun: person }, { name: Dan, noun: person }]",
+        )
+        .replace("gender.name", "gender.noun");
+    assert!(has(&self::found(&same), "duplicate-prompt", "their gap is 0"));
+}
+
+#[test]
+fn lengths_in_tokens_and_a_short_context_are_found_with_a_model() {
+    let text = CLEAN.replace(
+        "[Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]",
+        "[Ana B C D, Eva B C D, Ida B C D, Lea B C D, Mia B C D, Noa B C D, Pia B C D, Uma B C D]",
+    );
+    let suite = load_text(&text, "s.yaml", &Places::default()).unwrap();
+    let words = |text: &str| Ok(text.split_whitespace().count());
+    let model = |context_length| Model { name: "words", tokens: &words, context_length };
+    let found = lint(&suite, Some(&model(4096))).unwrap();
+    assert!(has(&found, "token-length", "woman 11.0 (11–11)"), "{found:?}");
+    let found = lint(&suite, Some(&model(70))).unwrap();
+    assert!(found.iter().any(|finding| finding.rule == "context-length" && finding.level == Level::Error), "{found:?}");
+}
+
+#[test]
+fn findings_have_the_place_in_the_file() {
+    let found = after("{{ job | a }}", "a {{ job }}");
+    let finding = found.iter().find(|finding| finding.rule == "article").unwrap();
+    assert_eq!((&*finding.place.file, finding.place.at.line, finding.place.at.column), ("s.yaml", 16, 11));
+}
+
+#[test]
+fn every_rule_stands_in_the_page_of_rules_with_its_level() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/lint.md")).unwrap();
+    for (rule, level) in RULES.iter().chain(&TOKEN_RULES) {
+        let row = format!("| `{rule}` | {} |", level.as_str());
+        assert!(page.contains(&row), "docs/lint.md lacks {row}");
+    }
+    let rows = page.lines().filter(|line| line.starts_with("| `")).count();
+    assert_eq!(rows, RULES.len() + TOKEN_RULES.len() + 1, "the page's rows are the rules, and `suite`");
+}
