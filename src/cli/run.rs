@@ -58,6 +58,10 @@ pub struct Args {
     #[arg(long)]
     fresh: bool,
 
+    /// Let suites use files outside their folder and the one above it
+    #[arg(long)]
+    allow_outside: bool,
+
     /// What to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -86,7 +90,7 @@ fn label(text: &str) -> Result<String, String> {
 
 pub fn run(args: &Args) -> Result<()> {
     args.engine.start_threads()?;
-    let suites = args.suites.iter().map(|name| load(name, args.limit)).collect::<Result<Vec<_>>>()?;
+    let suites = args.suites.iter().map(|name| load(name, args)).collect::<Result<Vec<_>>>()?;
     let scorers = build_scorers(&suites, args)?;
     let source = Source::open(args)?;
     for (suite, _) in &suites {
@@ -119,9 +123,10 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn load(name: &str, limit: Option<u32>) -> Result<(Suite, Vec<Case>)> {
-    let suite = load_named_or_path(name, Outside::Refused)?;
-    let cases = expand(&suite, limit.map(|limit| limit as usize))?;
+fn load(name: &str, args: &Args) -> Result<(Suite, Vec<Case>)> {
+    let outside = if args.allow_outside { Outside::Allowed } else { Outside::Refused };
+    let suite = load_named_or_path(name, outside)?;
+    let cases = expand(&suite, args.limit.map(|limit| limit as usize))?;
     ensure!(!cases.is_empty(), "suite {} makes no cases; `tiltmeter expand {name}` shows what it makes", suite.name);
     Ok((suite, cases))
 }

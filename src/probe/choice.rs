@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 
-use super::{Commit, ask_as, is_open, prompt, rounded};
+use super::{Asked, Commit, ask_as, is_open, prompt, rounded};
 use crate::model::{LanguageModel, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, ChoiceOption, ChoiceSpec};
@@ -28,10 +28,10 @@ pub struct Question {
 pub fn questions(spec: &ChoiceSpec, cases: &[&Case], card: &ModelCard) -> Result<Vec<Question>> {
     let ask_as = ask_as(spec.ask_as, card)?;
     let mut questions: Vec<Question> = Vec::new();
-    let mut asked: HashMap<(&str, &str, Option<&str>, Vec<&str>), usize> = HashMap::new();
+    let mut asked: HashMap<(&str, Asked<'_>, Vec<&str>), usize> = HashMap::new();
     for case in cases {
         let options = case.options.iter().map(|option| option.id.as_str()).collect();
-        let key = (case.set.as_str(), case.prompt.as_str(), case.system.as_deref(), options);
+        let key = (case.set.as_str(), Asked::of(case), options);
         if let Some(index) = asked.get(&key) {
             questions[*index].cases.push(case.id.clone());
             continue;

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::{Commit, ask_as, prompt};
+use super::{Asked, Commit, ask_as, prompt};
 use crate::model::{GenerateRequest, Generation, LanguageModel, ModelCard, Sampling};
 use crate::record::ResponseRow;
-use crate::suite::{Case, GenerateSpec, Turn};
+use crate::suite::{Case, GenerateSpec};
 
 /// A request and the cases that its answer stands for.
 pub struct Question {
@@ -27,10 +27,10 @@ pub struct Question {
 pub fn questions(spec: &GenerateSpec, cases: &[&Case], card: &ModelCard, run_seed: u64) -> Result<Vec<Question>> {
     let ask_as = ask_as(spec.ask_as, card)?;
     let mut questions: Vec<Question> = Vec::new();
-    let mut asked: HashMap<(&str, u32, &str, Option<&str>, &[Turn]), usize> = HashMap::new();
+    let mut asked: HashMap<(&str, u32, Asked<'_>), usize> = HashMap::new();
     for case in cases {
         for sample in 0..spec.samples {
-            let key = (case.set.as_str(), sample, case.prompt.as_str(), case.system.as_deref(), case.turns.as_slice());
+            let key = (case.set.as_str(), sample, Asked::of(case));
             if let Some(index) = asked.get(&key) {
                 questions[*index].cases.push(case.id.clone());
                 continue;

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::{Commit, ask_as, is_open, prompt, rounded};
+use super::{Asked, Commit, ask_as, is_open, prompt, rounded};
 use crate::model::{LanguageModel, Likelihood, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, LikelihoodSpec};
@@ -31,10 +31,9 @@ pub fn questions(spec: &LikelihoodSpec, cases: &[&Case], card: &ModelCard) -> Re
     let ask_as = ask_as(spec.ask_as, card)?;
     let set = |members: &[&Case]| {
         let mut question = Question { cases: Vec::new(), of_case: Vec::new(), requests: Vec::new() };
-        let mut seen: HashMap<(Option<&str>, &str, &str), usize> = HashMap::new();
+        let mut seen: HashMap<Asked<'_>, usize> = HashMap::new();
         for case in members {
-            let key = (case.system.as_deref(), case.prompt.as_str(), case.continuation.as_deref().unwrap_or_default());
-            let index = *seen.entry(key).or_insert_with(|| {
+            let index = *seen.entry(Asked::of(case)).or_insert_with(|| {
                 question.requests.push(request(case, ask_as));
                 question.requests.len() - 1
             });

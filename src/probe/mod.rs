@@ -11,10 +11,30 @@ use serde_json::Value;
 
 use crate::model::{LanguageModel, Message, ModelCard, Prompt};
 use crate::record::{ResponseRow, table};
-use crate::suite::{AskAs, Case, Probe, ProbeKind, Suite};
+use crate::suite::{AskAs, Case, Probe, ProbeKind, Suite, Turn};
 
 /// Takes the rows of an answer as it ends, one a case.
 pub type Commit<'a> = &'a mut dyn FnMut(Vec<ResponseRow>) -> Result<()>;
+
+/// What is put to a model: cases of a set that are equal in it are asked once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Asked<'a> {
+    system: Option<&'a str>,
+    turns: &'a [Turn],
+    prompt: &'a str,
+    continuation: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(case: &'a Case) -> Self {
+        Asked {
+            system: case.system.as_deref(),
+            turns: &case.turns,
+            prompt: &case.prompt,
+            continuation: case.continuation.as_deref(),
+        }
+    }
+}
 
 /// Everything that a run asks.
 #[derive(Default)]

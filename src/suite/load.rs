@@ -6,11 +6,15 @@ use anyhow::{Result, bail};
 
 use super::files::{self, Places};
 use super::grammar::SUITE;
+use super::import::BENCHMARKS;
 use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::{MOST_YAML, Reader};
 use super::templates::Fillings;
 use super::yaml::{Node, parse};
 use super::{Probe, Suite, slug};
+
+/// Letters of a suite's name; a folder's name has 255 bytes at most, and more is put behind this one.
+const MOST_NAME: usize = 80;
 
 /// Whether a suite's paths may lead out of its folder and the one above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +77,10 @@ impl Reader<'_> {
         let top = self.fields(file, root, "the suite", &SUITE)?;
         let name = self.required(file, top, "the suite", "suite", "`suite: <name>`").and_then(|node| {
             let name = self.text(file, node, "the suite's name")?;
-            if slug(&name) != name {
+            if name.chars().count() > MOST_NAME {
+                let message = format!("the suite's name becomes a folder; give it at most {MOST_NAME} letters");
+                self.problems.add(file, node.at, message);
+            } else if slug(&name) != name {
                 let message = format!("the name \"{name}\" becomes a folder; write `{}`", slug(&name));
                 self.problems.add(file, node.at, message);
             }
@@ -134,7 +141,10 @@ impl Reader<'_> {
         let mut scores = scorers.clone();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
-        let benchmark = top.get("benchmark").and_then(|node| self.text(file, node, "benchmark"));
+        let benchmark = top.get("benchmark").and_then(|node| {
+            let names: Vec<&str> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
+            self.word(file, node, "benchmark", &names).map(str::to_owned)
+        });
         let gate = self.gate(file, top.get("gate"));
         Some(Suite {
             name: name?,

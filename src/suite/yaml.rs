@@ -70,7 +70,15 @@ pub fn parse(text: &str) -> Result<Node, (Mark, String)> {
                 Some(key) => {
                     format!("the key `{}` stands here twice; take one out", key.split(',').next().unwrap_or(key))
                 }
-                None => format!("this is not YAML that can be read: {words}"),
+                None if words.contains("budget") => {
+                    "this file is too large, or its aliases unfold to too much: a suite or a list has some thousands of values".into()
+                }
+                None if words.contains("recursion limit") => "this file is nested too deeply".into(),
+                None => {
+                    let line = text.lines().nth(at.line - 1).unwrap_or_default();
+                    let hint = if line.contains("{{") { "; put quotes around text with {{ … }}" } else { "" };
+                    format!("this is not YAML that can be read: {words}{hint}")
+                }
             };
             Err((at, words))
         }

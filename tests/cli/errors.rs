@@ -9,6 +9,9 @@ fn every_command_explains_itself() {
         &["run"][..],
         &["expand"],
         &["report"],
+        &["check"],
+        &["new"],
+        &["schema"],
         &["model"],
         &["model", "fetch"],
         &["model", "inspect"],
@@ -19,7 +22,7 @@ fn every_command_explains_itself() {
         let help = workdir.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Usage: tiltmeter"), "{help}");
     }
-    for command in ["run", "ask", "expand", "report", "model", "head"] {
+    for command in ["run", "ask", "check", "expand", "new", "schema", "report", "model", "head"] {
         let help = workdir.ok(&[command, "--help"]);
         assert!(help.contains("Examples:\n  tiltmeter"), "{help}");
     }

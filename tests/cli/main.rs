@@ -7,4 +7,5 @@ mod readme;
 mod report;
 mod resume;
 mod run;
+mod suites;
 mod workdir;

@@ -12,14 +12,14 @@ use crate::suite::{Case, ChoiceOption, Turn};
 
 /// A writer of rows.
 pub(super) enum Rows<W: Write> {
-    Csv(Table<W>),
+    Csv(Box<Table<W>>),
     Json { out: W, lines: bool, count: usize },
 }
 
 impl<W: Write> Rows<W> {
     pub fn begin(mut out: W, format: Format) -> io::Result<Self> {
         Ok(match format {
-            Format::Csv | Format::Text => Rows::Csv(Table::over(out, &CASES)?),
+            Format::Csv | Format::Text => Rows::Csv(Box::new(Table::over(out, &CASES)?)),
             Format::Jsonl => Rows::Json { out, lines: true, count: 0 },
             Format::Json => {
                 out.write_all(b"[")?;

@@ -50,7 +50,8 @@ fn case(row: &Row, metadata: Option<&Metadata>) -> Result<ListedCase> {
     for id in OPTIONS {
         options.push((id.to_owned(), row.text(id)?));
     }
-    let groups = groups(row)?;
+    let names = column(row, 0)?;
+    let groups = column(row, 1)?;
     let label = row.word("label", &["0", "1", "2"])?;
     let unknown: Vec<usize> = (0..3).filter(|option| plain(&groups[*option]) == "unknown").collect();
     let [unknown] = unknown[..] else {
@@ -58,7 +59,7 @@ fn case(row: &Row, metadata: Option<&Metadata>) -> Result<ListedCase> {
     };
     let (target, label_type) = match metadata {
         Some(metadata) => metadata.of(row, &category, &example)?,
-        None => (target(row, &groups, unknown, &polarity), String::new()),
+        None => (target(row, &names, &groups, unknown, &polarity), String::new()),
     };
     let [group0, group1, group2] = groups;
     Ok(ListedCase {
@@ -84,11 +85,11 @@ fn case(row: &Row, metadata: Option<&Metadata>) -> Result<ListedCase> {
     })
 }
 
-/// The group of each option: `answer_info` has it behind the option's name.
-fn groups(row: &Row) -> Result<[String; 3]> {
+/// What `answer_info` says of each option: its name (0) or its group (1).
+fn column(row: &Row, index: usize) -> Result<[String; 3]> {
     let info = row.get("answer_info").ok_or_else(|| row.lacks("answer_info"))?;
-    let group = |id: &str| info.get(id).and_then(|info| info.get(1)).and_then(Value::as_str).map(str::to_owned);
-    match OPTIONS.map(group) {
+    let cell = |id: &str| info.get(id).and_then(|info| info.get(index)).and_then(Value::as_str).map(str::to_owned);
+    match OPTIONS.map(cell) {
         [Some(first), Some(second), Some(third)] => Ok([first, second, third]),
         _ => Err(row.error("`answer_info` should have [name, group] for ans0, ans1 and ans2")),
     }
@@ -97,12 +98,12 @@ fn groups(row: &Row) -> Result<[String; 3]> {
 /// The option that expresses the bias: of the two people, the one of a stereotyped group where the question is negative, the other one
 /// where it is not (Parrish et al. 2022, §3). None where both or neither are of a stereotyped group: there the template decides, which
 /// the published rows do not carry.
-fn target(row: &Row, groups: &[String; 3], unknown: usize, polarity: &str) -> Option<usize> {
+fn target(row: &Row, names: &[String; 3], groups: &[String; 3], unknown: usize, polarity: &str) -> Option<usize> {
     let stereotyped = row.get("additional_metadata")?.get("stereotyped_groups")?.as_array()?;
     let stereotyped: Vec<String> = stereotyped.iter().filter_map(Value::as_str).map(plain).collect();
     let people: Vec<usize> = (0..3).filter(|option| *option != unknown).collect();
     let (are, are_not): (Vec<usize>, Vec<usize>) =
-        people.into_iter().partition(|option| is_of(&groups[*option], &stereotyped));
+        people.into_iter().partition(|option| is_of(&names[*option], &groups[*option], &stereotyped));
     match (&are[..], &are_not[..], polarity) {
         ([one], [_], "neg") => Some(*one),
         ([_], [other], _) => Some(*other),
@@ -110,8 +111,9 @@ fn target(row: &Row, groups: &[String; 3], unknown: usize, polarity: &str) -> Op
     }
 }
 
-/// A group is written as a word, or as `gender-race` and the like, of which the last part is meant.
-fn is_of(group: &str, stereotyped: &[String]) -> bool {
+/// The stereotyped groups are given as groups or as names (a nation). A group is a word, or `gender-race` and the like, of which the last
+/// part is meant.
+fn is_of(name: &str, group: &str, stereotyped: &[String]) -> bool {
     let last = plain(group.rsplit('-').next().unwrap_or(group));
     let gender = match last.as_str() {
         "woman" | "girl" => "f",
@@ -119,7 +121,7 @@ fn is_of(group: &str, stereotyped: &[String]) -> bool {
         last if last.starts_with("trans") => "trans",
         _ => "",
     };
-    [plain(group).as_str(), last.as_str(), gender].iter().any(|name| stereotyped.iter().any(|other| other == name))
+    [&plain(name), &plain(group), &last, gender].iter().any(|name| stereotyped.iter().any(|other| other == *name))
 }
 
 fn plain(text: &str) -> String {
