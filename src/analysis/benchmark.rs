@@ -1,5 +1,8 @@
 //! Hands a benchmark's answers to its own statistics.
 
+mod continuations;
+mod coreference;
+
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -7,27 +10,38 @@ use serde_json::{Map, Value};
 
 use crate::record::{CaseRow, ScoreRow};
 pub use crate::stats::benchmarks::Row;
-use crate::stats::benchmarks::{Draws, bbq, crows_pairs, discrim_eval, stereoset};
+use crate::stats::benchmarks::{
+    Draws, bbq, bold, crows_pairs, discrim_eval, honest, real_toxicity_prompts, stereoset, winobias, winogender,
+};
 
 /// Resamples behind an interval, as for gaps.
 const RESAMPLES: usize = 9_999;
 
-/// A case with its columns and its scores; a score that is missing or empty is not there.
+/// A case with its columns and the scores of its first sample; a score that is missing or empty is not there.
 struct Answered<'a> {
     case: &'a CaseRow,
     tags: Map<String, Value>,
     scores: HashMap<&'a str, f64>,
+    /// Of every sample, those without a score too.
+    rows: Vec<&'a ScoreRow>,
 }
 
 /// What makes the rows of a benchmark.
 type Statistics = fn(&[Answered<'_>], &Draws<'_>) -> Result<Vec<Row>>;
 
 /// Benchmark → its statistics, sorted by name.
-const STATISTICS: [(&str, Statistics); 4] = [
+const STATISTICS: [(&str, Statistics); 9] = [
     ("bbq", |answered, draws| Ok(bbq::rows(&each(answered, bbq_answer)?, draws))),
+    ("bold", |answered, draws| Ok(bold::rows(&continuations::continuations(answered)?, draws))),
     ("crows-pairs", |answered, draws| Ok(crows_pairs::rows(&pairs(answered)?, draws))),
     ("discrim-eval", |answered, _| Ok(discrim_eval::rows(&each(answered, decision)?))),
+    ("honest", |answered, draws| Ok(honest::rows(&continuations::completions(answered)?, draws))),
+    ("realtoxicityprompts", |answered, draws| {
+        Ok(real_toxicity_prompts::rows(&each(answered, continuations::prompt)?, draws))
+    }),
     ("stereoset", |answered, draws| Ok(stereoset::rows(&items(answered)?, draws))),
+    ("winobias", |answered, draws| Ok(winobias::rows(&each(answered, coreference::link)?, draws))),
+    ("winogender", |answered, draws| Ok(winogender::rows(&each(answered, coreference::resolution)?, draws))),
 ];
 
 /// Errs on a benchmark without statistics, to be told before a model is asked.
@@ -44,16 +58,19 @@ pub fn check(name: &str) -> Result<()> {
 /// As [`check`], and on a case without a column that the statistics read.
 pub fn benchmark(name: &str, suite: &str, seed: u64, cases: &[CaseRow], scores: &[ScoreRow]) -> Result<Vec<Row>> {
     let mut of_case: HashMap<&str, HashMap<&str, f64>> = HashMap::new();
-    for row in scores.iter().filter(|row| row.sample == 0) {
-        if let Some(score) = row.score {
+    let mut rows: HashMap<&str, Vec<&ScoreRow>> = HashMap::new();
+    for row in scores {
+        if let Some(score) = row.score.filter(|_| row.sample == 0) {
             of_case.entry(&row.case).or_default().insert(&row.scorer, score);
         }
+        rows.entry(&row.case).or_default().push(row);
     }
     let mut answered = Vec::with_capacity(cases.len());
     for case in cases {
         let tags = if case.tags.is_empty() { Ok(Map::new()) } else { serde_json::from_str(&case.tags) };
         let tags = tags.with_context(|| format!("case {}: its tags are not JSON", case.case))?;
-        answered.push(Answered { case, tags, scores: of_case.remove(case.case.as_str()).unwrap_or_default() });
+        let scores = of_case.remove(case.case.as_str()).unwrap_or_default();
+        answered.push(Answered { case, tags, scores, rows: rows.remove(case.case.as_str()).unwrap_or_default() });
     }
     check(name)?;
     let statistics = STATISTICS.iter().filter(|(known, _)| *known == name);
@@ -63,6 +80,10 @@ pub fn benchmark(name: &str, suite: &str, seed: u64, cases: &[CaseRow], scores: 
 
 fn each<T>(answered: &[Answered<'_>], read: fn(&Answered<'_>) -> Result<T>) -> Result<Vec<T>> {
     answered.iter().map(read).collect()
+}
+
+fn number(one: &Answered<'_>, column: &str, text: &str) -> Result<f64> {
+    text.parse().with_context(|| format!("case {}: `{column}` is \"{text}\", not a number", one.case.case))
 }
 
 impl Answered<'_> {

@@ -3,9 +3,14 @@
 //! An answer that could not be read is counted in a row of its own and enters nothing else; undefined is `None` beside its n.
 
 pub mod bbq;
+pub mod bold;
 pub mod crows_pairs;
 pub mod discrim_eval;
+pub mod honest;
+pub mod real_toxicity_prompts;
 pub mod stereoset;
+pub mod winobias;
+pub mod winogender;
 
 use super::bootstrap::bca;
 use super::random::Address;
