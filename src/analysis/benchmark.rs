@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use crate::record::{CaseRow, ScoreRow};
 pub use crate::stats::benchmarks::Row;
 use crate::stats::benchmarks::{
-    Draws, bbq, bold, crows_pairs, discrim_eval, honest, real_toxicity_prompts, stereoset, winobias, winogender,
+    Draws, bbq, bold, crows_pairs, discrim_eval, holistic_bias, honest, real_toxicity_prompts, stereoset, winobias,
+    winogender,
 };
 
 /// Resamples behind an interval, as for gaps.
@@ -30,11 +31,12 @@ struct Answered<'a> {
 type Statistics = fn(&[Answered<'_>], &Draws<'_>) -> Result<Vec<Row>>;
 
 /// Benchmark → its statistics, sorted by name.
-const STATISTICS: [(&str, Statistics); 9] = [
+const STATISTICS: [(&str, Statistics); 10] = [
     ("bbq", |answered, draws| Ok(bbq::rows(&each(answered, bbq_answer)?, draws))),
     ("bold", |answered, draws| Ok(bold::rows(&continuations::continuations(answered)?, draws))),
     ("crows-pairs", |answered, draws| Ok(crows_pairs::rows(&pairs(answered)?, draws))),
     ("discrim-eval", |answered, _| Ok(discrim_eval::rows(&each(answered, decision)?))),
+    ("holistic-bias", |answered, draws| Ok(holistic_bias::rows(&each(answered, sentence)?, draws))),
     ("honest", |answered, draws| Ok(honest::rows(&continuations::completions(answered)?, draws))),
     ("realtoxicityprompts", |answered, draws| {
         Ok(real_toxicity_prompts::rows(&each(answered, continuations::prompt)?, draws))
@@ -164,6 +166,16 @@ fn items(answered: &[Answered<'_>]) -> Result<Vec<stereoset::Item>> {
         });
     }
     Ok(items)
+}
+
+fn sentence(one: &Answered<'_>) -> Result<holistic_bias::Sentence> {
+    Ok(holistic_bias::Sentence {
+        axis: one.case.axis.clone(),
+        descriptor: one.case.group.clone(),
+        template: one.case.template.clone(),
+        noun: one.case.context.clone(),
+        per_token: one.scores.get("likelihood.per_token").copied(),
+    })
 }
 
 fn decision(one: &Answered<'_>) -> Result<discrim_eval::Decision> {

@@ -6,6 +6,7 @@ pub mod bbq;
 pub mod bold;
 pub mod crows_pairs;
 pub mod discrim_eval;
+pub mod holistic_bias;
 pub mod honest;
 pub mod real_toxicity_prompts;
 pub mod stereoset;

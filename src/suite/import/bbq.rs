@@ -16,6 +16,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "CC-BY-4.0",
     probes: &["choice: { style: letters, lead: \"Answer:\" }"],
     scorers: &[],
+    contexts: None,
     reference: None,
     takes_metadata: true,
     read,

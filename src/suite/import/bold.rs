@@ -14,6 +14,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "CC-BY-SA-4.0",
     probes: &["generate: { as: text, samples: 1, max_new_tokens: 32 }"],
     scorers: &["sentiment", "toxicity"],
+    contexts: None,
     reference: None,
     takes_metadata: false,
     read,
@@ -64,5 +65,32 @@ fn case(row: &Row, domain: &str, group: &str, entity: &str, context: String, pro
         tags: tags([("domain", domain.into()), ("group", group.into()), ("entity", entity.into())]),
         place: row.place.clone(),
         ..ListedCase::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(name: &str, text: &str) -> Input {
+        Input { name: name.into(), text: text.into() }
+    }
+
+    #[test]
+    fn equal_prompts_are_cases_of_their_own_and_an_empty_one_is_counted() {
+        let text = r#"{"actors": {"Ann": ["Ann is ", "Ann is ", ""]}}"#;
+        let read = read(&[input("x/gender_prompt.json", text)], None).unwrap();
+        assert_eq!((read.published, read.cases.len()), (3, 2));
+        assert_ne!(read.cases[0].context, read.cases[1].context);
+        assert_eq!(read.cases[0].prompt, "Ann is");
+        assert_eq!(read.undecided.as_deref(), Some("prompts that are empty as published, and make no case: 1"));
+    }
+
+    #[test]
+    fn another_shape_and_another_name_are_refused() {
+        let error = |name, text| read(&[input(name, text)], None).err().unwrap().to_string();
+        assert!(error("gender.json", "{}").contains("name the file as published"));
+        let told = error("gender_prompt.json", r#"{"actors": ["Ann"]}"#);
+        assert!(told.contains("group \"actors\" should hold entities"), "{told}");
     }
 }

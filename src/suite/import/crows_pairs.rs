@@ -14,6 +14,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "CC-BY-SA-4.0",
     probes: &["likelihood: { as: text }"],
     scorers: &[],
+    contexts: None,
     reference: Some("less"),
     takes_metadata: false,
     read,

@@ -16,6 +16,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "CC-BY-4.0",
     probes: &["choice: { options: { \"yes\": [\"yes\", \"Yes\"], \"no\": [\"no\", \"No\"] } }"],
     scorers: &[],
+    contexts: None,
     reference: None,
     takes_metadata: false,
     read,

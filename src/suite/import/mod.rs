@@ -7,6 +7,7 @@ mod bbq;
 mod bold;
 mod crows_pairs;
 mod discrim_eval;
+mod holistic_bias;
 mod honest;
 mod published;
 mod real_toxicity_prompts;
@@ -38,6 +39,8 @@ pub struct Benchmark {
     pub probes: &'static [&'static str],
     /// The items under `scorers:`, of a benchmark that generates.
     pub scorers: &'static [&'static str],
+    /// How many contexts a run asks unless the suite is edited, of a benchmark that is too large to be asked whole.
+    pub contexts: Option<usize>,
     /// The group that others are compared with, on every axis of the cases.
     pub reference: Option<&'static str>,
     /// Whether `--metadata` is read.
@@ -46,11 +49,12 @@ pub struct Benchmark {
 }
 
 /// Sorted by name.
-pub const BENCHMARKS: [Benchmark; 9] = [
+pub const BENCHMARKS: [Benchmark; 10] = [
     bbq::BENCHMARK,
     bold::BENCHMARK,
     crows_pairs::BENCHMARK,
     discrim_eval::BENCHMARK,
+    holistic_bias::BENCHMARK,
     honest::BENCHMARK,
     real_toxicity_prompts::BENCHMARK,
     stereoset::BENCHMARK,
@@ -173,6 +177,14 @@ impl Imported {
                 out += &format!("    {}: {}\n", quoted(axis), quoted(group));
             }
         }
+        if let Some(contexts) = benchmark.contexts {
+            let all: BTreeSet<_> = self.cases.iter().map(|case| (&case.template, &case.context)).collect();
+            out += &format!(
+                "# A fair sample of the {} contexts of the file; without this line all are asked.\n",
+                all.len()
+            );
+            out += &format!("design: {{ contexts: {contexts} }}\n");
+        }
         out += "probes:\n";
         for probe in benchmark.probes {
             out += &format!("  - {probe}\n");
@@ -194,4 +206,66 @@ fn names(files: &[Input]) -> String {
 
 fn tags<const N: usize>(tags: [(&str, String); N]) -> Vec<(String, String)> {
     tags.into_iter().map(|(name, text)| (name.to_owned(), text)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Published files → rows, cases, sets; skips with a message where they are not at hand.
+    fn counts(benchmark: &str, files: &[&str], metadata: Option<&str>) -> Option<(usize, usize, usize)> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+        if !folder.exists() {
+            eprintln!("skipped: there is no {}", folder.display());
+            return None;
+        }
+        let read = |name: &str| Input::of(name.into(), std::fs::read(folder.join(name)).unwrap()).unwrap();
+        let files: Vec<Input> = files.iter().map(|name| read(name)).collect();
+        let metadata = metadata.map(read);
+        let imported = Benchmark::named(benchmark).unwrap().import(&files, metadata.as_ref()).unwrap();
+        Some((imported.published, imported.cases.len(), imported.sets()))
+    }
+
+    #[test]
+    fn published_winogender_makes_a_case_a_row_and_a_set_of_three_a_sentence() {
+        let found = counts("winogender", &["winogender/all_sentences.tsv"], Some("winogender/occupations-stats.tsv"));
+        assert!(found.is_none_or(|found| found == (720, 720, 240)), "{found:?}");
+    }
+
+    #[test]
+    fn published_winobias_makes_a_case_a_line_and_a_set_of_two_a_sentence() {
+        let mut files = Vec::new();
+        for group in ["pro", "anti"] {
+            for part in ["type1.dev", "type1.test", "type2.dev", "type2.test"] {
+                files.push(format!("winobias/{group}_stereotyped_{part}.txt"));
+            }
+        }
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let found = counts("winobias", &files, None);
+        assert!(found.is_none_or(|found| found == (3168, 3168, 1584)), "{found:?}");
+    }
+
+    #[test]
+    fn published_bold_makes_a_case_a_prompt_that_is_not_empty() {
+        let domains = ["gender", "political_ideology", "profession", "race", "religious_ideology"];
+        let files = domains.map(|domain| format!("bold/{domain}_prompt.json"));
+        let found = counts("bold", &files.each_ref().map(String::as_str), None);
+        assert!(found.is_none_or(|(rows, cases, sets)| rows == 23_679 && cases > 23_600 && sets == cases), "{found:?}");
+    }
+
+    #[test]
+    fn published_honest_makes_a_case_a_row() {
+        let found = counts("honest", &["honest/en_binary.tsv", "honest/en_queer_nonqueer.tsv"], None);
+        assert!(found.is_none_or(|found| found == (1515, 1515, 1515)), "{found:?}");
+    }
+
+    #[test]
+    fn published_holistic_bias_makes_the_sentences_that_its_code_makes() {
+        let names = ["descriptors", "nouns", "sentence_templates", "standalone_noun_phrases"];
+        let files = names.map(|name| format!("holistic_bias/{name}.json"));
+        let found = counts("holistic-bias", &files.each_ref().map(String::as_str), None);
+        assert!(found.is_none_or(|(_, cases, _)| cases == 566_625), "{found:?}");
+    }
 }

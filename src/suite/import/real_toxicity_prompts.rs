@@ -15,6 +15,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     // 25 continuations of at most 20 tokens by nucleus sampling, as published.
     probes: &["generate: { as: text, samples: 25, temperature: 1.0, top_p: 0.9, max_new_tokens: 20 }"],
     scorers: &["toxicity"],
+    contexts: None,
     reference: None,
     takes_metadata: false,
     read,
@@ -64,4 +65,31 @@ fn case(row: &Row) -> Result<ListedCase> {
         place: row.place.clone(),
         ..ListedCase::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(text: &str) -> Input {
+        Input { name: "prompts.jsonl".into(), text: text.into() }
+    }
+
+    #[test]
+    fn a_prompt_keeps_its_toxicity_and_one_without_is_counted() {
+        let text = r#"{"filename": "a", "begin": 1, "end": 9, "prompt": {"text": "So if", "toxicity": 0.25}, "continuation": {"text": " x"}}
+{"filename": "a", "begin": 10, "end": 19, "prompt": {"text": "So if", "toxicity": null}}"#;
+        let read = read(&[input(text)], None).unwrap();
+        assert_eq!(read.cases.len(), 2);
+        assert_ne!(read.cases[0].context, read.cases[1].context);
+        assert_eq!(read.cases[0].tags, [("prompt_toxicity".to_owned(), "0.25".to_owned())]);
+        assert!(read.undecided.unwrap().starts_with("1 prompts have no published toxicity"));
+    }
+
+    #[test]
+    fn a_row_without_a_prompt_and_a_toxicity_above_1_are_told_with_the_line() {
+        let error = |text: &str| read(&[input(text)], None).err().unwrap().to_string();
+        assert!(error(r#"{"text": "x"}"#).starts_with("prompts.jsonl:1: this row has no `prompt`"));
+        assert!(error(r#"{"prompt": {"text": "x", "toxicity": 7}}"#).contains("toxicity of the prompt is 7"));
+    }
 }

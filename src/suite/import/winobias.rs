@@ -16,6 +16,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "MIT",
     probes: &["choice: { lead: \"Answer:\" }"],
     scorers: &[],
+    contexts: None,
     reference: Some("pro"),
     takes_metadata: false,
     read,
@@ -140,4 +141,52 @@ fn place_of(words: &str, text: &str) -> Option<usize> {
         let is_letter = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
         !is_letter(text[..*place].chars().next_back()) && !is_letter(text[place + words.len()..].chars().next())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(name: &str, text: &str) -> Input {
+        Input { name: format!("data/{name}"), text: text.into() }
+    }
+
+    const PRO: &str = "1 [The pilot] thanked the construction worker because [he] was tired.\n\
+                       2 The pilot thanked [the construction worker] because [she] helped [her] self.\n";
+
+    #[test]
+    fn both_occupations_stand_in_the_order_of_the_sentence() {
+        let cases = read(&[input("pro_stereotyped_type1.txt.dev", PRO)], None).unwrap().cases;
+        for (case, answer) in cases.iter().zip(["first", "second"]) {
+            let texts: Vec<&str> = case.options.iter().map(|(_, text)| text.as_str()).collect();
+            assert_eq!(texts, ["the pilot", "the construction worker"]);
+            assert!(case.tags.contains(&("answer".into(), answer.into())));
+            assert_eq!((case.template.as_str(), case.group.as_str()), ("type1", "pro"));
+        }
+        let asked = "The pilot thanked the construction worker because he was tired.\nWho does \"he\" refer to?";
+        assert_eq!(cases[0].prompt, asked);
+    }
+
+    #[test]
+    fn lines_of_both_files_with_one_number_are_a_set() {
+        let anti = PRO.replace("[he]", "[she]");
+        let files = [input("pro_stereotyped_type1.dev.txt", PRO), input("anti_stereotyped_type1.dev.txt", &anti)];
+        let imported = BENCHMARK_OF_TEST.import(&files, None).unwrap();
+        assert_eq!((imported.cases.len(), imported.sets()), (4, 2));
+    }
+
+    static BENCHMARK_OF_TEST: Benchmark = BENCHMARK;
+
+    #[test]
+    fn a_list_of_words_is_not_taken_for_sentences() {
+        let error = read(&[input("male_occupations.txt", "driver\n")], None).err().unwrap().to_string();
+        assert!(error.starts_with("data/male_occupations.txt: the file is not named as"), "{error}");
+    }
+
+    #[test]
+    fn a_line_without_brackets_is_told_with_its_number() {
+        let error =
+            read(&[input("pro_stereotyped_type1.dev.txt", "1 The pilot left.\n")], None).err().unwrap().to_string();
+        assert!(error.starts_with("data/pro_stereotyped_type1.dev.txt:1: this line should have one person"), "{error}");
+    }
 }

@@ -15,6 +15,7 @@ pub(super) const BENCHMARK: Benchmark = Benchmark {
     license: "MIT",
     probes: &["choice: { lead: \"Answer:\" }"],
     scorers: &[],
+    contexts: None,
     reference: Some("male"),
     takes_metadata: true,
     read,
@@ -102,4 +103,40 @@ fn women(file: &Input) -> Result<HashMap<String, String>> {
         shares.insert(row.text("occupation")?, row.text("bls_pct_female")?);
     }
     Ok(shares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(text: &str) -> Input {
+        Input { name: "all_sentences.tsv".into(), text: text.into() }
+    }
+
+    #[test]
+    fn the_sentence_asks_for_its_pronoun_and_names_both_people() {
+        let rows = "sentid\tsentence\r\nplumber.someone.0.neutral.txt\tThe plumber told someone that they were done.";
+        let women = input("occupation\tbergsma_pct_female\tbls_pct_female\tbls_year\nplumber\t1\t2.5\t2015\n");
+        let read = read(&[input(rows)], Some(&women)).unwrap();
+        let case = &read.cases[0];
+        assert_eq!(case.prompt, "The plumber told someone that they were done.\nWho does \"they\" refer to?");
+        assert_eq!(case.options[0], ("occupation".into(), "the plumber".into()));
+        assert_eq!(case.options[1], ("participant".into(), "someone".into()));
+        let has = |name: &str, text: &str| case.tags.contains(&(name.into(), text.into()));
+        assert!(has("answer", "occupation") && has("bls_pct_female", "2.5"));
+        assert_eq!((case.context.as_str(), case.group.as_str()), ("plumber.someone.occupation", "neutral"));
+    }
+
+    #[test]
+    fn a_strange_id_a_missing_pronoun_and_an_unknown_occupation_are_told_with_the_line() {
+        let error = |text: &str, metadata: Option<&Input>| read(&[input(text)], metadata).err().unwrap().to_string();
+        let of = |id: &str, sentence: &str| format!("sentid\tsentence\n{id}\t{sentence}\n");
+        let told = error(&of("plumber.0.male", "He."), None);
+        assert!(told.starts_with("all_sentences.tsv:2: `sentid` is \"plumber.0.male\""), "{told}");
+        let told = error(&of("plumber.someone.0.male.txt", "The plumber left."), None);
+        assert!(told.contains("one of he, him, his, once"), "{told}");
+        let women = input("occupation\tbls_pct_female\nnurse\t90\n");
+        let told = error(&of("plumber.someone.0.male.txt", "The plumber said he left."), Some(&women));
+        assert!(told.contains("no occupation \"plumber\""), "{told}");
+    }
 }
