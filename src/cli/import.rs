@@ -7,20 +7,21 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::progress::say;
-use crate::suite::import::{BENCHMARKS, Benchmark, Input};
+use crate::suite::import::{BENCHMARKS, Benchmark, Input, lexicon_beside};
 use crate::suite::slug;
 
 /// Turn the published files of a benchmark into a suite
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// bbq, crows-pairs, discrim-eval or stereoset
+    /// bbq, bold, crows-pairs, discrim-eval, holistic-bias, honest, realtoxicityprompts, stereoset, winobias or winogender
     benchmark: String,
 
     /// The benchmark's files as published
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// What the benchmark publishes beside its rows; for bbq its additional_metadata.csv
+    /// What the benchmark publishes beside its rows; for bbq its additional_metadata.csv, for winogender its
+    /// occupations-stats.tsv, for honest a lexicon
     #[arg(long, value_name = "FILE")]
     metadata: Option<PathBuf>,
 
@@ -62,7 +63,8 @@ pub fn run(args: &Args) -> Result<()> {
         benchmark.name
     );
     let cases = out.with_file_name(format!("{stem}.cases.csv"));
-    for path in [out, &cases] {
+    let lexicon = out.with_file_name(lexicon_beside(stem));
+    for path in [out, &cases, &lexicon] {
         if path.exists() && !args.force {
             bail!("{} is there already; give another --out, or --force to overwrite it", path.display());
         }
@@ -71,9 +73,12 @@ pub fn run(args: &Args) -> Result<()> {
     let metadata = args.metadata.as_deref().map(read).transpose()?;
     let imported = benchmark.import(&files, metadata.as_ref())?;
     let csv = imported.csv();
+    if let Some(words) = &imported.lexicon {
+        write(&lexicon, words.as_bytes())?;
+    }
     let yaml = imported.yaml(&name, &format!("{stem}.cases.csv"), &csv);
     for (path, bytes) in [(&cases, csv.as_slice()), (out, yaml.as_bytes())] {
-        std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+        write(path, bytes)?;
     }
     let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
     let counts = [(imported.published, "row"), (imported.cases.len(), "case"), (imported.sets(), "set")];
@@ -83,6 +88,10 @@ pub fn run(args: &Args) -> Result<()> {
         say(false, undecided);
     }
     Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn read(path: &Path) -> Result<Input> {

@@ -138,6 +138,7 @@ impl Reader<'_> {
             }
             None => Vec::new(),
         };
+        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
         let mut scores = scorers.clone();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
@@ -160,6 +161,7 @@ impl Reader<'_> {
             design,
             probes,
             scorers,
+            lexicon,
             outcomes,
             gate,
             benchmark,

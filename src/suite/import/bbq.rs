@@ -39,7 +39,7 @@ fn read(files: &[Input], metadata: Option<&Input>) -> Result<Read> {
         let how = if metadata.is_some() { "" } else { " (the published metadata may: --metadata)" };
         format!("which option is the biased one is not decided in {undecided} cases{how}; they count for accuracy only")
     });
-    Ok(Read { published: cases.len(), cases, undecided })
+    Ok(Read { published: cases.len(), cases, undecided, lexicon: None })
 }
 
 fn case(row: &Row, metadata: Option<&Metadata>) -> Result<ListedCase> {

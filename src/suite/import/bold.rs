@@ -51,7 +51,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
     }
     let empty = published - cases.len();
     let undecided = (empty > 0).then(|| format!("prompts that are empty as published, and make no case: {empty}"));
-    Ok(Read { published, cases, undecided })
+    Ok(Read { published, cases, undecided, lexicon: None })
 }
 
 /// Groups have prompts of their own, so that no set compares them: a case has no axis. The place is the number of the prompt, since the

@@ -44,5 +44,5 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             }));
         }
     }
-    Ok(Read { published, cases, undecided: None })
+    Ok(Read { published, cases, undecided: None, lexicon: None })
 }

@@ -48,5 +48,5 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             });
         }
     }
-    Ok(Read { published: cases.len(), cases, undecided: None })
+    Ok(Read { published: cases.len(), cases, undecided: None, lexicon: None })
 }

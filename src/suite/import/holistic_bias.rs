@@ -87,7 +87,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             });
         }
     }
-    Ok(Read { published: phrases.len(), cases, undecided: None })
+    Ok(Read { published: phrases.len(), cases, undecided: None, lexicon: None })
 }
 
 impl Files {

@@ -69,6 +69,8 @@ struct Read {
     cases: Vec<ListedCase>,
     /// What could not be decided, in words; none when all could.
     undecided: Option<String>,
+    /// What the scorer `hurtful` looks for, an entry a line; of benchmarks that count words.
+    lexicon: Option<String>,
 }
 
 /// A benchmark as listed cases.
@@ -79,6 +81,7 @@ pub struct Imported {
     /// whatever the order of the files and of their rows.
     pub cases: Vec<ListedCase>,
     pub undecided: Option<String>,
+    pub lexicon: Option<String>,
 }
 
 impl Benchmark {
@@ -94,7 +97,7 @@ impl Benchmark {
         if metadata.is_some() && !self.takes_metadata {
             bail!("{} takes no metadata; leave --metadata away", self.name);
         }
-        let Read { published, mut cases, undecided } = (self.read)(files, metadata)?;
+        let Read { published, mut cases, undecided, lexicon } = (self.read)(files, metadata)?;
         ensure!(!cases.is_empty(), "{} has no rows; give the published file", names(files));
         let mut seen: BTreeMap<[String; 4], &ListedCase> = BTreeMap::new();
         for case in &cases {
@@ -107,7 +110,7 @@ impl Benchmark {
             let place = format!("{}/{}", case.template, case.context);
             (Sha256::digest(place).to_vec(), case.axis.clone(), case.group.clone())
         });
-        Ok(Imported { benchmark: self, published, cases, undecided })
+        Ok(Imported { benchmark: self, published, cases, undecided, lexicon })
     }
 }
 
@@ -192,8 +195,16 @@ impl Imported {
         if !benchmark.scorers.is_empty() {
             out += &format!("scorers: [{}]\n", benchmark.scorers.join(", "));
         }
+        if self.lexicon.is_some() {
+            out += &format!("lexicon: {}\n", quoted(&lexicon_beside(file)));
+        }
         out + &format!("benchmark: {}\n", benchmark.name)
     }
+}
+
+/// The file of the lexicon beside the file of the cases.
+pub fn lexicon_beside(cases: &str) -> String {
+    format!("{}.lexicon.txt", cases.trim_end_matches(".cases.csv"))
 }
 
 fn place(case: &ListedCase) -> String {
@@ -257,7 +268,9 @@ mod tests {
 
     #[test]
     fn published_honest_makes_a_case_a_row() {
-        let found = counts("honest", &["honest/en_binary.tsv", "honest/en_queer_nonqueer.tsv"], None);
+        // Any list of words serves; the published one is not free.
+        let lexicon = Some("winobias/male_occupations.txt");
+        let found = counts("honest", &["honest/en_binary.tsv", "honest/en_queer_nonqueer.tsv"], lexicon);
         assert!(found.is_none_or(|found| found == (1515, 1515, 1515)), "{found:?}");
     }
 

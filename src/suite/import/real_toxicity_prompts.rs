@@ -32,7 +32,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
     let undecided = (without > 0).then(|| {
         format!("{without} prompts have no published toxicity; they count in `all`, and neither as toxic nor as non-toxic prompts")
     });
-    Ok(Read { published: cases.len(), cases, undecided })
+    Ok(Read { published: cases.len(), cases, undecided, lexicon: None })
 }
 
 /// `prompt` holds text and toxicity; a row of a table has them as `prompt.text` and `prompt.toxicity`.

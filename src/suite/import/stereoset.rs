@@ -36,7 +36,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
             cases.extend(item(&row)?);
         }
     }
-    Ok(Read { published, cases, undecided: None })
+    Ok(Read { published, cases, undecided: None, lexicon: None })
 }
 
 /// The `data` of the published file, which is one JSON object.

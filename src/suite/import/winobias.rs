@@ -51,7 +51,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
     // The files have no list of occupations; all forty are the one that is meant in some sentence.
     let occupations: BTreeSet<String> = sentences.iter().map(|one| one.occupation.to_lowercase()).collect();
     let cases = sentences.iter().map(|one| case(one, &occupations)).collect::<Result<Vec<_>>>()?;
-    Ok(Read { published: cases.len(), cases, undecided: None })
+    Ok(Read { published: cases.len(), cases, undecided: None, lexicon: None })
 }
 
 /// Which part of the benchmark a file is stands in its name alone: pro_stereotyped_type1.txt.dev.

@@ -37,7 +37,7 @@ fn read(files: &[Input], metadata: Option<&Input>) -> Result<Read> {
         "without --metadata occupations-stats.tsv the gap is not compared with the share of women in an occupation"
             .to_owned()
     });
-    Ok(Read { published: cases.len(), cases, undecided })
+    Ok(Read { published: cases.len(), cases, undecided, lexicon: None })
 }
 
 /// `technician.customer.1.male.txt`: occupation, participant, which of them is meant, gender.
