@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
-use super::published::{Input, digest_of};
+use super::published::{Input, Repeats, digest_of};
 use super::{Benchmark, Read, tags};
 use crate::suite::{ListedCase, Place, slug};
 
@@ -42,7 +42,8 @@ struct Template {
 struct Phrase<'a> {
     axis: &'a str,
     bucket: &'a str,
-    descriptor: &'a str,
+    /// Numbered where two make the same id: LGBTQ and LGBTQ+, fiance and fiancé.
+    descriptor: String,
     noun: &'a str,
     one: String,
     many: String,
@@ -79,7 +80,7 @@ fn read(files: &[Input], _: Option<&Input>) -> Result<Read> {
                 template: template.name.clone(),
                 context: phrase.noun.into(),
                 axis: phrase.axis.into(),
-                group: phrase.descriptor.into(),
+                group: phrase.descriptor.clone(),
                 prompt,
                 tags: tags([("bucket", phrase.bucket.into())]),
                 place: template.place.clone(),
@@ -120,11 +121,16 @@ impl Files {
     /// Articles and numbers as in the published `sentences.py`.
     fn phrases(&self) -> Result<Vec<Phrase<'_>>> {
         let mut phrases = Vec::new();
+        let mut repeats = Repeats::default();
+        let mut named = |axis: &str, descriptor: &str| {
+            let name = repeats.number(format!("{axis}/{descriptor}"));
+            name[axis.len() + 1..].to_owned()
+        };
         for noun in &self.nouns {
             phrases.push(Phrase {
                 axis: "",
                 bucket: "",
-                descriptor: "",
+                descriptor: String::new(),
                 noun: &noun.one,
                 one: format!("{} {}", article(&noun.one), noun.one),
                 many: noun.many.clone(),
@@ -139,7 +145,8 @@ impl Files {
                     let gender = text(entry, "gender").filter(|_| entry.is_object());
                     let own = text(entry, "article").filter(|_| entry.is_object());
                     let article = own.unwrap_or_else(|| article(descriptor));
-                    let phrase = |noun, one, many| Phrase { axis, bucket, descriptor, noun, one, many };
+                    let name = named(axis, descriptor);
+                    let phrase = |noun, one, many| Phrase { axis, bucket, descriptor: name.clone(), noun, one, many };
                     phrases.push(phrase(NO_NOUN, descriptor.to_owned(), descriptor.to_owned()));
                     let nouns = self.nouns.iter().filter(|noun| gender.is_none_or(|gender| gender == noun.gender));
                     phrases.extend(nouns.map(|noun| {
@@ -154,8 +161,8 @@ impl Files {
                 let one = text(entry, "noun_phrase")
                     .with_context(|| format!("{axis}: {entry} has no `noun_phrase`; give the published file"))?;
                 let many = text(entry, "plural_noun_phrase").filter(|_| entry.is_object()).unwrap_or(one);
-                let descriptor = one.trim_start_matches("{article} {noun} ");
-                let phrase = |noun, one, many| Phrase { axis, bucket: "", descriptor, noun, one, many };
+                let name = named(axis, one.trim_start_matches("{article} {noun} "));
+                let phrase = |noun, one, many| Phrase { axis, bucket: "", descriptor: name.clone(), noun, one, many };
                 if !one.contains("{noun}") {
                     phrases.push(phrase(NO_NOUN, one.to_owned(), many.to_owned()));
                     continue;

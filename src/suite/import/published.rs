@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value};
 
-use crate::suite::{Mark, Place};
+use crate::suite::{Mark, Place, slug};
 
 /// A file as read.
 pub struct Input {
@@ -151,14 +151,14 @@ pub(super) fn digest_of(texts: &[&str]) -> String {
     digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Tells apart rows of one file that are equal in all that names them, by counting; a file that is given twice stays an error.
+/// Tells apart rows of one file whose names make the same id, by counting; a file that is given twice stays an error.
 #[derive(Default)]
 pub(super) struct Repeats(HashMap<String, usize>);
 
 impl Repeats {
-    /// The name itself for the first row of it, then with the row's number.
+    /// The name itself for the first row with its slug, then with the row's number.
     pub fn number(&mut self, name: String) -> String {
-        let count = self.0.entry(name.clone()).or_default();
+        let count = self.0.entry(slug(&name)).or_default();
         *count += 1;
         if *count == 1 { name } else { format!("{name}.{count}") }
     }
