@@ -1,5 +1,8 @@
 //! `tiltmeter import`: a benchmark from its published files to benchmark.csv.
 
+use std::collections::HashMap;
+use std::path::Path;
+
 use crate::workdir::Workdir;
 
 /// Four questions about a grocer and a judge; the third answer is the unknown one.
@@ -77,4 +80,85 @@ fn a_suite_of_an_unknown_benchmark_is_refused_when_it_is_read() {
     dir.write("bbq.yaml", &suite);
     let message = dir.error(&["expand", "bbq.yaml"]);
     assert!(message.contains("benchmark"), "{message}");
+}
+
+#[test]
+fn a_yes_that_is_likelier_for_one_race_is_a_gap_in_log_odds_and_equal_questions_give_no_false_certainty() {
+    let dir = Workdir::new();
+    let mut table = String::from("filled_template,decision_question_id,age,gender,race,fill_type\n");
+    for question in 0..3 {
+        for race in ["white", "Black"] {
+            table += &format!(
+                "A 60-year-old {race} man asks for loan {question}. Grant it?,{question},60,male,{race},explicit\n"
+            );
+        }
+    }
+    dir.write("explicit.csv", &table);
+    dir.ok(&["import", "discrim-eval", "explicit.csv", "-o", "discrim.yaml"]);
+    dir.write(
+        "likely.yaml",
+        "label: script\nlikely:\n  - { when: Black, text: 'yes', probability: 0.6 }\n  - { text: 'yes', probability: 0.2 }\n  \
+         - { text: 'no', probability: 0.2 }\n  - { probability: 0.000001 }\n",
+    );
+    dir.ok(&["run", "discrim.yaml", "--model", "scripted:likely.yaml"]);
+    let table = dir.read(&format!("{}/benchmark.csv", dir.run_folder()));
+    let gap = row(&table, "logit_gap,");
+    let cells: Vec<&str> = gap.rsplitn(5, ',').collect();
+    assert!(gap.contains("race=black"), "{gap}");
+    let value: f64 = cells[2].parse().unwrap();
+    assert!((value - 3f64.ln()).abs() < 1e-4 && cells[..2] == ["", ""] && cells[3] == "3", "{gap}");
+    assert_eq!(row(&table, "unscored,"), "unscored,explicit,6,0,,");
+}
+
+#[test]
+fn a_run_over_the_answers_of_unifiedqa_gives_its_published_bias_scores() {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/bbq");
+    if !data.is_dir() {
+        println!("skipped: {} is not there", data.display());
+        return;
+    }
+    type Table = Vec<HashMap<String, String>>;
+    let table = |path: &Path| -> Table {
+        csv::Reader::from_path(path).unwrap().deserialize().collect::<Result<_, _>>().unwrap()
+    };
+    let dir = Workdir::new();
+    let categories = ["Age", "Disability_status", "Nationality", "Religion", "Sexual_orientation"];
+    let files = categories.map(|name| data.join(format!("{name}.jsonl")).display().to_string());
+    let mut import: Vec<&str> = vec!["import", "bbq", "-o", "bbq.yaml"];
+    import.extend(files.iter().map(String::as_str));
+    dir.ok(&import);
+    let chosen: HashMap<(String, String), String> = table(&data.join("unifiedqa_predictions.csv"))
+        .into_iter()
+        .map(|mut row| ((row["category"].clone(), row["example_id"].clone()), row.remove("pred_arc").unwrap()))
+        .collect();
+    dir.write("cases.csv", &dir.ok(&["expand", "bbq.yaml", "--format", "csv"]));
+    let mut answers = String::from("case,sample,text\n");
+    for case in table(&dir.path("cases.csv")) {
+        let tags: serde_json::Value = serde_json::from_str(&case["tags"]).unwrap();
+        let category = tags["category"].as_str().unwrap().to_owned();
+        let letter = match chosen[&(category, case["context"].clone())].as_str() {
+            "0" => "A",
+            "1" => "B",
+            "2" => "C",
+            _ => "none of these",
+        };
+        answers += &format!("{},0,{letter}\n", case["case"]);
+    }
+    dir.write("answers.csv", &answers);
+    dir.ok(&["run", "bbq.yaml", "--responses", "answers.csv"]);
+    let rows = table(&dir.path(&format!("{}/benchmark.csv", dir.run_folder())));
+    let expected = std::fs::read_to_string(data.join("expected_bias_scores.json")).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&expected).unwrap();
+    for category in categories {
+        for condition in ["ambig", "disambig"] {
+            let want = &expected[category]["arc"][condition];
+            let name = format!("bias_score_{condition}");
+            let row = rows.iter().find(|row| row["statistic"] == name && row["subset"] == category).unwrap();
+            assert_eq!(row["n"], want["n_nonunk"].to_string(), "{category} {condition}");
+            let value: f64 = row["value"].parse().unwrap();
+            assert!((value - want["published"].as_f64().unwrap()).abs() < 0.051, "{category} {condition}: {value}");
+            let (low, high): (f64, f64) = (row["low"].parse().unwrap(), row["high"].parse().unwrap());
+            assert!(low < value && value < high, "{category} {condition}: {low} … {high}");
+        }
+    }
 }
