@@ -206,3 +206,89 @@ fn every_rule_stands_in_the_page_of_rules_with_its_level() {
     let rows = page.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(rows, RULES.len() + TOKEN_RULES.len() + 1, "the page's rows are the rules, and `suite`");
 }
+
+#[test]
+fn a_pronoun_that_cannot_own_is_found_before_what_is_owned() {
+    let forms = |found: &str| found.replace("their: her }", "their: her, theirs: hers }");
+    let with = |template: &str| {
+        let names = "[Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]\n      man: [Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]";
+        let pronouns = "[{ they: she, them: her, their: her }]\n      man: [{ they: he, them: him, their: his }]";
+        let text = CLEAN.replace(names, &forms(pronouns).replace("their: his }", "their: his, theirs: his }"));
+        found(&text.replace("Praise {{ job | a }} in {{ place }} named {{ gender.name }}.", template))
+    };
+    let found = with("Ask {{ job | a }} in {{ place }} about {{ gender.theirs }} book.");
+    assert!(has(&found, "wrong-form", "\"hers book\"") && has(&found, "wrong-form", "gender.their }}"), "{found:?}");
+    let found = with("Ask {{ job | a }} in {{ place }} about {{ gender.them }} husband.");
+    assert!(has(&found, "wrong-form", "\"him husband\""), "{found:?}");
+    let found = with("Ask {{ job | a }} in {{ place }} to give {{ gender.them }} books of {{ gender.theirs }} back.");
+    assert!(!has(&found, "wrong-form", ""), "{found:?}");
+}
+
+#[test]
+fn a_name_inside_a_word_is_found_and_a_grammatical_ending_is_not() {
+    let found = after("named {{ gender.name }}", "named cauc{{ gender.name }}");
+    assert!(has(&found, "inside-word", "\"caucAna\""), "{found:?}");
+    let found = after("named {{ gender.name }}", "named Mac{{ gender.name }}");
+    assert!(!has(&found, "inside-word", ""), "{found:?}");
+    let endings = CLEAN.replace("[Ana,", "[{ name: Ana, o: a },").replace("[Ben,", "[{ name: Ben, o: o },");
+    let endings = endings.replace("Eva, Ida, Lea, Mia, Noa, Pia, Uma", "{ name: Eva, o: a }");
+    let endings = endings.replace("Dan, Jan, Leo, Max, Ned, Tom, Udo", "{ name: Dan, o: o }");
+    let found = self::found(&endings.replace("named {{ gender.name }}", "cansad{{ gender.o }}, {{ gender.name }}"));
+    assert!(!has(&found, "inside-word", ""), "{found:?}");
+}
+
+#[test]
+fn a_slip_in_a_term_is_found_beside_the_right_word() {
+    let found = after("[Ana, Eva", "[girlfriend, girfriend");
+    assert!(has(&found, "spelling", "\"girfriend\" differs from \"girlfriend\""), "{found:?}");
+    // The name of a form is no text.
+    let names = "[Ana, Eva, Ida, Lea, Mia, Noa, Pia, Uma]\n      man: [Ben, Dan, Jan, Leo, Max, Ned, Tom, Udo]";
+    let forms = "[{ name: Ana, companero: compañera }]\n      man: [{ name: Ben, companero: compañero }]";
+    let text = CLEAN.replace(names, forms).replace("in {{ place }}", "{{ gender.companero }} in {{ place }}");
+    assert!(!has(&self::found(&text), "spelling", ""));
+    let found = after("[Ana, Eva", "[trabajador, trabajadora");
+    assert!(!has(&found, "spelling", ""), "{found:?}");
+}
+
+#[test]
+fn a_group_named_in_the_template_is_found_where_people_are_meant() {
+    let colour = CLEAN.replace("gender", "colour").replace("woman:", "black:").replace("man", "white");
+    assert!(has(&found(&colour.replace("Praise", "As a black applicant, praise")), "leak", "\"black applicant\""));
+    assert!(!has(&found(&colour.replace("Praise", "Over black coffee, praise")), "leak", ""));
+}
+
+#[test]
+fn a_blank_before_a_comma_is_found() {
+    let found = after("named {{ gender.name }}", "named {{ gender.name ~ ' ' }}, that is all");
+    assert!(has(&found, "stray-blank", "before \",\""), "{found:?}");
+}
+
+#[test]
+fn a_control_that_asks_the_same_as_another_group_is_found() {
+    let terms = "{ terms: [{ nick: x, name: Ben }, { nick: y, name: Dan }], control: true }";
+    let control = CLEAN.replace("factors:", &format!("      again: {terms}\nfactors:"));
+    let same = control.replace("terms: { rotate: 1 }", "terms: 2");
+    assert!(has(&found(&same), "idle-control", "controls nothing"));
+    let other = same.replace("nick: y, name: Dan", "nick: y, name: Bob");
+    assert!(!has(&found(&other), "idle-control", ""));
+}
+
+#[test]
+fn options_that_do_not_stand_first_equally_often_are_noted() {
+    let three = "{ choice: { options: [yes, no, maybe] } }";
+    let found = after("{ generate: { samples: 2 } }", &format!("generate, {three}"));
+    assert!(has(&found, "option-order", "from 21 to 22 clusters"), "{found:?}");
+    let two = after("{ generate: { samples: 2 } }", "generate, { choice: { options: [yes, no] } }");
+    assert!(!has(&two, "option-order", ""), "{two:?}");
+}
+
+#[test]
+fn a_fault_of_thousands_of_cases_is_one_finding_with_their_number() {
+    let levels = |letter: char| (0..40).map(|n| format!("{letter}{n}")).collect::<Vec<_>>().join(", ");
+    let text = CLEAN.replace("nurse, engineer", &(levels('p') + ", nurse")).replace("a hospital", &levels('q'));
+    let same = text.replace("[Ana,", "[{ nick: x, name: Ben },").replace("terms: { rotate: 1 }", "terms: all");
+    let found = found(&same);
+    let same: Vec<&Finding> = found.iter().filter(|finding| finding.message.contains("very same")).collect();
+    assert_eq!(same.len(), 1, "{found:?}");
+    assert!(same[0].message.contains("2209 sets so"), "{same:?}");
+}

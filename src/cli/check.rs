@@ -78,7 +78,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         }
     }
     output::print(&match args.format {
-        Format::Text => text(&found, args.suites.len()),
+        Format::Text => text(&found, args.suites.len(), counter.is_some()),
         Format::Json => document(&found),
         Format::Github => github(&found),
     })?;
@@ -110,7 +110,7 @@ pub(super) fn line(finding: &Finding) -> String {
     format!("{}:{}:{}: {}: {message} [{rule}]", place.file, place.at.line, place.at.column, level.as_str())
 }
 
-fn text(found: &[Finding], suites: usize) -> String {
+fn text(found: &[Finding], suites: usize, with_model: bool) -> String {
     let count = |level: Level, what: &str| {
         let number = found.iter().filter(|finding| finding.level == level).count();
         format!("{number} {what}{}", if number == 1 { "" } else { "s" })
@@ -118,10 +118,11 @@ fn text(found: &[Finding], suites: usize) -> String {
     let lines: String = found.iter().map(|finding| line(finding) + "\n").collect();
     let suites = if suites == 1 { "1 suite".into() } else { format!("{suites} suites") };
     format!(
-        "{lines}{suites}: {}, {}, {}\n",
+        "{lines}{suites}: {}, {}, {}{}\n",
         count(Level::Error, "error"),
         count(Level::Warning, "warning"),
-        count(Level::Note, "note")
+        count(Level::Note, "note"),
+        if with_model { "" } else { "; lengths in tokens not checked, which --model does" }
     )
 }
 

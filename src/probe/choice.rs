@@ -215,7 +215,13 @@ mod tests {
     }
 
     fn spec() -> ChoiceSpec {
-        ChoiceSpec { options: vec![], style: ChoiceStyle::Text, ask_as: AskAs::Text, lead: Some("Answer:".into()) }
+        ChoiceSpec {
+            options: vec![],
+            style: ChoiceStyle::Text,
+            ask_as: AskAs::Text,
+            lead: Some("Answer:".into()),
+            joined: "or".into(),
+        }
     }
 
     fn script(yaml: &str) -> ScriptedModel {

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::columns::{self, Cell};
 use super::{Run, sentence};
+use crate::record::manifest::OutcomeEntry;
 use crate::record::table::number;
 
 /// `{"runs": [{suite, version, model, …, groups, disparity, findings}]}` and a line end.
@@ -27,11 +28,23 @@ fn run(run: &Run) -> Value {
         "responses": run.answers.responses,
         "truncated": run.answers.truncated,
         "empty": run.answers.empty,
+        "description": manifest.suite.description,
+        "outcomes": manifest.outcomes.iter().map(outcome).collect::<Vec<_>>(),
         "verdict": run.tables.suite_verdict().map(|verdict| verdict.as_str()),
         "groups": run.tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
         "disparity": run.tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
         "benchmark": run.benchmark.iter().map(|row| object(columns::benchmark(row))).collect::<Vec<_>>(),
         "findings": sentence::findings(run),
+    })
+}
+
+/// What was declared before the run.
+fn outcome(outcome: &OutcomeEntry) -> Value {
+    json!({
+        "score": outcome.score,
+        "direction": outcome.direction,
+        "margin": outcome.margin,
+        "why": outcome.why,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Orders and lists the options of the choice probe, so that no option profits from its place.
 
-use super::{Case, ChoiceOption, ChoiceStyle, ProbeKind};
+use super::{Case, ChoiceOption, ChoiceSpec, ChoiceStyle, ProbeKind};
 
 /// The options of one context.
 #[derive(Debug, Clone)]
@@ -13,24 +13,24 @@ pub(super) struct Shown {
 }
 
 /// The options turned by the number of the context: over as many contexts as there are options, each stands once in each place.
-pub(super) fn shown(options: &[ChoiceOption], style: ChoiceStyle, context: usize) -> Shown {
-    let mut options = options.to_vec();
+pub(super) fn shown(spec: &ChoiceSpec, context: usize) -> Shown {
+    let mut options = spec.options.clone();
     if !options.is_empty() {
         let turns = context % options.len();
         options.rotate_left(turns);
     }
-    in_order(options, style)
+    in_order(options, spec)
 }
 
 /// The options as they are.
-pub(super) fn in_order(mut options: Vec<ChoiceOption>, style: ChoiceStyle) -> Shown {
-    let list = match style {
+pub(super) fn in_order(mut options: Vec<ChoiceOption>, spec: &ChoiceSpec) -> Shown {
+    let list = match spec.style {
         ChoiceStyle::Text => match options.as_slice() {
             [] => String::new(),
             [one] => one.text.clone(),
             [head @ .., last] => {
                 let head: Vec<&str> = head.iter().map(|option| option.text.as_str()).collect();
-                format!("{} or {}", head.join(", "), last.text)
+                format!("{} {} {}", head.join(", "), spec.joined, last.text)
             }
         },
         ChoiceStyle::Letters => {
@@ -42,7 +42,7 @@ pub(super) fn in_order(mut options: Vec<ChoiceOption>, style: ChoiceStyle) -> Sh
             lines.join("\n")
         }
     };
-    Shown { options, list, style }
+    Shown { options, list, style: spec.style }
 }
 
 impl Shown {

@@ -171,7 +171,7 @@ impl<'a> Part<'a> {
             values.insert(&self.plan.axes[*axis].name, self.values[*axis][*group][*term].clone());
         }
         let options = self.suite.probes.iter().find_map(|probe| match probe {
-            Probe::Choice(spec) => Some(choices::shown(&spec.options, spec.style, set.position)),
+            Probe::Choice(spec) => Some(choices::shown(spec, set.position)),
             _ => None,
         });
         if let Some(options) = &options {

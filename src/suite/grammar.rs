@@ -251,6 +251,7 @@ pub static CHOICE: Form = Form {
             "What is scored: the options' texts, or their letters in a list.",
         ),
         may("lead", Shape::Text, "How the answer begins."),
+        may("joined", Shape::Text, "The word before the last option where {{ options }} lists them in a line; or."),
         AS,
     ],
 };

@@ -267,7 +267,7 @@ impl ListedCase {
                 answers: vec![text.clone()],
             });
             let options = if self.options.is_empty() { spec.options.clone() } else { own.collect() };
-            choices::in_order(options, spec.style).offer(&mut case, false);
+            choices::in_order(options, spec).offer(&mut case, false);
         }
         case
     }

@@ -32,7 +32,9 @@ impl MaskList {
             for (form, text) in of_term.iter().filter(|(form, _)| !tags.contains(&form.as_str())) {
                 forms.push((form.clone(), text.clone()));
                 if form == "name" {
-                    let parts = text.split_whitespace().filter(|part| part.chars().count() > 1 && *part != text);
+                    // `de`, `and` and the like join names and are none.
+                    let is_name = |part: &&str| part.starts_with(char::is_uppercase) && part.chars().count() > 1;
+                    let parts = text.split_whitespace().filter(is_name).filter(|part| *part != text);
                     forms.extend(parts.map(|part| (form.clone(), part.to_string())));
                 }
             }
@@ -201,6 +203,13 @@ mod tests {
             "The theme of XYZ's shed, mankind and Omaran."
         );
         assert_eq!(mask.apply("Then she left. She won, HE lost."), "Then they left. They won, They lost.");
+    }
+
+    #[test]
+    fn words_that_join_names_stay() {
+        let mask =
+            MaskList::of(&[&axis(&[&[term(&[("name", "Ana de Lugo")])], &[term(&[("name", "Bo and Al")])]])], &[]);
+        assert_eq!(mask.apply("Lugo and Bo de Ana"), "XYZ and XYZ de XYZ");
     }
 
     #[test]

@@ -278,6 +278,8 @@ pub struct ChoiceSpec {
     pub ask_as: AskAs,
     /// How the answer begins, e.g. `Answer:`; the options are scored after it.
     pub lead: Option<String>,
+    /// What stands before the last option where `{{ options }}` lists them in a line; `or`.
+    pub joined: String,
 }
 
 /// An answer that the choice probe knows.

@@ -113,6 +113,7 @@ impl Reader<'_> {
         });
         let lead = fields.and_then(|fields| fields.get("lead")).and_then(|node| self.text(file, node, "lead"));
         let style = style.unwrap_or(ChoiceStyle::Text);
+        let joined = fields.and_then(|fields| fields.get("joined")).and_then(|node| self.text(file, node, "joined"));
         match options_node {
             None if !listed => {
                 let message = "choice has no options; add them, as `options: { yes: [yes, Yes], no: [no, No] }`";
@@ -127,7 +128,13 @@ impl Reader<'_> {
             }
             _ => {}
         }
-        Some(ChoiceSpec { options, style, ask_as: self.ask_as(file, fields).unwrap_or(AskAs::Auto), lead })
+        Some(ChoiceSpec {
+            options,
+            style,
+            ask_as: self.ask_as(file, fields).unwrap_or(AskAs::Auto),
+            lead,
+            joined: joined.unwrap_or_else(|| "or".into()),
+        })
     }
 
     fn options(&mut self, file: &str, node: &Node) -> Vec<ChoiceOption> {

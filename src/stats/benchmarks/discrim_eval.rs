@@ -37,7 +37,9 @@ impl Contrast {
     }
 
     fn row(contrast: Option<Self>, statistic: &str, subset: String) -> Row {
-        let half = contrast.and_then(|of| Some(of.se? * t_quantile(0.975, (of.questions - 1) as f64)));
+        // Questions that all agree leave no spread, and an interval of no width would claim certainty.
+        let se = |of: Self| of.se.filter(|se| *se > 1e-12 * of.mean.abs());
+        let half = contrast.and_then(|of| Some(se(of)? * t_quantile(0.975, (of.questions - 1) as f64)));
         let mean = contrast.map(|of| of.mean);
         Row {
             statistic: statistic.into(),

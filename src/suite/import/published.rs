@@ -78,16 +78,22 @@ impl Input {
         let body = self.body();
         let header = body.lines().next().unwrap_or_default();
         let delimiter = if header.contains('\t') { b'\t' } else { b',' };
+        // The reader places a record before the line ends in front of it that it skips, as the LF of CRLF.
+        let line = |position: &csv::Position| {
+            let from = body.as_bytes().get(position.byte() as usize..).unwrap_or_default();
+            let skipped = from.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+            position.line() as usize + skipped.filter(|byte| **byte == b'\n').count()
+        };
         let mut reader = csv::ReaderBuilder::new().delimiter(delimiter).from_reader(body.as_bytes());
         let explain = |error: csv::Error| {
-            let line = error.position().map_or(1, csv::Position::line);
+            let line = error.position().map_or(1, line);
             anyhow!("{}:{line}: this row cannot be read: {error}", self.name)
         };
         let header: Vec<String> = reader.headers().map_err(explain)?.iter().map(str::to_owned).collect();
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(explain)?;
-            let line = record.position().map_or(1, |position| position.line() as usize);
+            let line = record.position().map_or(1, line);
             let cells = header.iter().cloned().zip(record.iter().map(Value::from)).collect();
             rows.push(self.row(line, cells));
         }

@@ -7,6 +7,7 @@ use anyhow::{Result, anyhow};
 use minijinja::Value;
 
 use super::Findings;
+use super::beside::{self, Beside};
 use crate::suite::template::{OPTIONS, environment, forms, with_article};
 use crate::suite::{Axis, Place, Suite, Template};
 
@@ -126,6 +127,7 @@ fn without(axis: &Axis, pieces: &[(String, String)]) -> String {
 fn around(template: &Template, slot: &Slot<'_>, text: &str, place: &Place, findings: &mut Findings) {
     let (before, filled, after) = (&text[..slot.start], &text[slot.start..slot.end], &text[slot.end..]);
     let (name, source) = (&template.name, slot.source.trim());
+    beside::check(&Beside { template, source, before, filled, after }, place, findings);
     let word_before = before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let touches = before.ends_with(' ') && before.trim_end().ends_with(word_before) && !word_before.is_empty();
     let article = word_before.to_lowercase();

@@ -39,6 +39,35 @@ const GENDERED: [&str; 30] = [
     "ladies",
     "gentlemen",
 ];
+/// Words for people: after one of these groups' names, `a black applicant`, the name tells the group.
+const PEOPLE: [&str; 26] = [
+    "person",
+    "people",
+    "man",
+    "men",
+    "woman",
+    "women",
+    "applicant",
+    "applicants",
+    "candidate",
+    "candidates",
+    "customer",
+    "customers",
+    "patient",
+    "patients",
+    "user",
+    "users",
+    "student",
+    "students",
+    "employee",
+    "employees",
+    "worker",
+    "workers",
+    "tenant",
+    "tenants",
+    "family",
+    "community",
+];
 /// Forms of pronouns; as words they stand in any text.
 const PRONOUNS: [&str; 8] = ["they", "them", "their", "theirs", "themself", "themselves", "article", "art"];
 
@@ -51,6 +80,7 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) -> Result<()> {
         let words: Vec<String> = words(&literal);
         for axis in &axes {
             terms(template, axis, &words, findings);
+            groups(template, axis, &words, findings);
         }
         if let Some(axis) = axes.iter().find(|axis| speaks_of_gender(axis)) {
             let found = GENDERED.iter().find(|word| words.iter().any(|other| other == *word));
@@ -67,7 +97,7 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) -> Result<()> {
 }
 
 /// The texts of the template without its slots: what a render with nothing filled in would leave.
-fn literal(template: &Template) -> String {
+pub(super) fn literal(template: &Template) -> String {
     let mut text = String::new();
     let texts = [Some(&template.text), template.system.as_ref(), template.continuation.as_ref()];
     let turns = template.turns.iter().map(|turn| &turn.content);
@@ -113,6 +143,28 @@ fn terms(template: &Template, axis: &Axis, words_of_template: &[String], finding
                 findings.add("leak", &template.place, message);
                 return;
             }
+        }
+    }
+}
+
+/// A group's own name before a word for people.
+fn groups(template: &Template, axis: &Axis, words_of_template: &[String], findings: &mut Findings) {
+    for group in &axis.groups {
+        let name = words(&group.name);
+        let length = name.len();
+        let is_named = |window: &[String]| window[..length] == name && PEOPLE.contains(&window[length].as_str());
+        if length > 0
+            && let Some(window) = words_of_template.windows(length + 1).find(|window| is_named(window))
+        {
+            let message = format!(
+                "template \"{}\" itself says \"{}\", while axis \"{}\" has the group \"{}\": every prompt names that group; word it without",
+                template.name,
+                window.join(" "),
+                axis.name,
+                group.name
+            );
+            findings.add("leak", &template.place, message);
+            return;
         }
     }
 }

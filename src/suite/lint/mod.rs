@@ -2,10 +2,12 @@
 //!
 //! Every rule is a row of [`RULES`]; docs/lint.md says the same to people.
 
+mod beside;
 mod declared;
 mod filled;
 mod leaks;
 mod prompts;
+mod spelling;
 mod terms;
 
 use anyhow::Result;
@@ -43,7 +45,7 @@ pub struct Finding {
 }
 
 /// Every rule with its level.
-pub const RULES: [(&str, Level); 24] = [
+pub const RULES: [(&str, Level); 30] = [
     ("article", Level::Warning),
     ("capital", Level::Warning),
     ("context-length", Level::Error),
@@ -54,6 +56,8 @@ pub const RULES: [(&str, Level); 24] = [
     ("few-clusters", Level::Warning),
     ("few-terms", Level::Warning),
     ("fixed-terms", Level::Note),
+    ("idle-control", Level::Warning),
+    ("inside-word", Level::Warning),
     ("leak", Level::Warning),
     ("margin", Level::Warning),
     ("no-cases", Level::Error),
@@ -63,11 +67,15 @@ pub const RULES: [(&str, Level); 24] = [
     ("no-reason", Level::Warning),
     ("no-reference", Level::Note),
     ("no-source", Level::Warning),
+    ("option-order", Level::Note),
     ("options", Level::Warning),
     ("pronoun", Level::Warning),
     ("rare-outcome", Level::Note),
     ("residual", Level::Warning),
+    ("spelling", Level::Note),
+    ("stray-blank", Level::Warning),
     ("unbalanced", Level::Warning),
+    ("wrong-form", Level::Warning),
 ];
 
 /// The rules on tokens, which need a tokenizer.
@@ -109,6 +117,7 @@ pub fn lint(suite: &Suite, model: Option<&Model<'_>>) -> Result<Vec<Finding>> {
     terms::check(suite, &mut findings);
     leaks::check(suite, &mut findings)?;
     filled::check(suite, &mut findings)?;
+    spelling::check(suite, &mut findings);
     prompts::check(suite, model, &mut findings)?;
     let mut found = findings.0;
     let key =

@@ -9,8 +9,10 @@ use super::{Findings, Model, count, declared};
 use crate::suite::expand::cases;
 use crate::suite::{Axis, Case, Place, Probe, ProbeKind, Suite};
 
-/// Cases that are read; a suite of more is judged by these, its first ones by id.
+/// Cases that are read; a suite of more is judged by about so many, a seeded sample of its contexts with all their sets.
 const READ: usize = 200_000;
+/// Contexts by which the cases a context are counted.
+const GAUGE: usize = 100;
 /// Clusters that the method asks for; 59 are the least that can show equivalence at a margin of 0.05.
 const CLUSTERS: usize = 60;
 /// Error rate of verdicts.
@@ -38,6 +40,14 @@ struct Read<'s> {
     repeated: usize,
     /// A case and the one that asked the same before.
     example: Option<(String, String)>,
+    /// Template → the sets in which two groups are asked the very same, with an example.
+    same: BTreeMap<String, (usize, String)>,
+    /// Template → the cases that are too long, with an example.
+    long: BTreeMap<String, (usize, String)>,
+    /// (axis, control, other group) → the sets in which both are asked the same, and all sets of both.
+    controls: BTreeMap<(String, String, String), (usize, usize)>,
+    /// (axis, template) → option → the clusters in which it stands first.
+    first: BTreeMap<(String, String), BTreeMap<String, usize>>,
     early: HashSet<&'s str>,
     /// Templates of several axes, each of which asks the cases of the others again.
     several: HashSet<&'s str>,
@@ -52,16 +62,14 @@ pub(super) fn check(suite: &Suite, model: Option<&Model<'_>>, findings: &mut Fin
             read.several.insert(&template.name);
         }
     }
+    let part = part(suite)?;
     let mut number = 0;
     let mut set: Vec<Case> = Vec::new();
-    for case in cases(suite, None)? {
+    for case in cases(suite, part)? {
         let case = case?;
         number += 1;
-        if number > READ {
-            break;
-        }
         if let Some(model) = model {
-            tokens(suite, &case, model, &mut read, findings)?;
+            tokens(suite, &case, model, &mut read)?;
         }
         if set.first().is_some_and(|first| first.set != case.set) {
             whole_set(suite, &set, &mut read, findings);
@@ -74,9 +82,10 @@ pub(super) fn check(suite: &Suite, model: Option<&Model<'_>>, findings: &mut Fin
         findings.add("no-cases", &suite.place, "the suite makes no cases; `tiltmeter expand` shows what it makes");
         return Ok(());
     }
-    let partly = number > READ;
-    clusters(suite, &read, partly, findings);
+    clusters(suite, &read, part.is_some(), findings);
     balance(suite, &read, findings);
+    asked_the_same(suite, &read, findings);
+    first_options(suite, &read, findings);
     if let (Some((case, other)), more) = (&read.example, read.repeated) {
         let message = format!(
             "{} asked already in another set, as {case} after {other}: they add clusters but no information; vary the template",
@@ -85,9 +94,19 @@ pub(super) fn check(suite: &Suite, model: Option<&Model<'_>>, findings: &mut Fin
         findings.add("duplicate-prompt", &suite.place, message);
     }
     if let Some(model) = model {
+        too_long(suite, &read, model, findings);
         lengths(suite, &read, model, findings);
     }
     Ok(())
+}
+
+/// How many contexts to read: all, or of a suite of more than [`READ`] cases those that hold about so many.
+fn part(suite: &Suite) -> Result<Option<usize>> {
+    if cases(suite, None)?.nth(READ).is_none() {
+        return Ok(None);
+    }
+    let each = cases(suite, Some(GAUGE))?.count().div_ceil(GAUGE);
+    Ok(Some((READ / each.max(1)).max(1)))
 }
 
 fn hash(parts: &[&str]) -> u64 {
@@ -102,9 +121,9 @@ fn whole_set<'s>(suite: &'s Suite, set: &[Case], read: &mut Read<'s>, findings: 
         let clusters = read.clusters.entry((first.probe, first.axis.clone())).or_default();
         clusters.insert(hash(&[&first.template, &first.context]));
     }
-    let template = suite.templates.iter().find(|template| template.name == first.template);
-    let place = template.map_or(&suite.place, |template| &template.place);
     let mut inside: HashMap<u64, &Case> = HashMap::new();
+    let mut of_group: BTreeMap<&str, HashSet<u64>> = BTreeMap::new();
+    let mut same: Option<String> = None;
     for case in set {
         if !case.axis.is_empty() {
             read.groups.entry(case.axis.clone()).or_default().entry(case.group.clone()).or_default().cases += 1;
@@ -117,18 +136,13 @@ fn whole_set<'s>(suite: &'s Suite, set: &[Case], read: &mut Read<'s>, findings: 
             case.continuation.as_deref().unwrap_or_default(),
             &turns,
         ]);
-        match inside.insert(asked, case) {
-            Some(other)
-                if other.group != case.group && !is_control(suite, &case.axis, &[&case.group, &other.group]) =>
-            {
-                let message = format!(
-                    "template \"{}\" asks the very same of \"{}\" and \"{}\", as in {}: their gap is 0 whatever the model does; use a form that differs",
-                    case.template, other.group, case.group, case.id
-                );
-                findings.add("duplicate-prompt", place, message);
-            }
-            _ => {}
+        if let Some(other) = inside.insert(asked, case)
+            && other.group != case.group
+            && !is_control(suite, &case.axis, &[&case.group, &other.group])
+        {
+            same.get_or_insert_with(|| format!("\"{}\" and \"{}\", as in {}", other.group, case.group, case.id));
         }
+        of_group.entry(&case.group).or_default().insert(asked);
         if case.axis.is_empty() || read.several.contains(case.template.as_str()) {
             continue;
         }
@@ -140,12 +154,69 @@ fn whole_set<'s>(suite: &'s Suite, set: &[Case], read: &mut Read<'s>, findings: 
             read.example.get_or_insert_with(|| (case.id.clone(), first));
         }
     }
+    if let Some(example) = same {
+        read.same.entry(set[0].template.clone()).or_insert((0, example)).0 += 1;
+    }
+    for (control, asked) in of_group.iter().filter(|(group, _)| is_control(suite, &set[0].axis, &[group])) {
+        for (other, asked_other) in of_group.iter().filter(|(other, _)| *other != control) {
+            let key = (set[0].axis.clone(), (*control).to_string(), (*other).to_string());
+            let (same, all) = read.controls.entry(key).or_default();
+            *same += usize::from(asked == asked_other);
+            *all += 1;
+        }
+    }
+    if let Some(option) = set[0].options.first() {
+        let clusters = read.first.entry((set[0].axis.clone(), set[0].template.clone())).or_default();
+        *clusters.entry(option.id.clone()).or_default() += 1;
+    }
     early(suite, set, read, findings);
 }
 
-fn is_control(suite: &Suite, axis: &str, groups: &[&String]) -> bool {
+/// Groups that the prompts of a set do not tell apart.
+fn asked_the_same(suite: &Suite, read: &Read<'_>, findings: &mut Findings) {
+    for (template, (sets, example)) in &read.same {
+        let message = format!(
+            "template \"{template}\" asks the very same of {example} ({} so): their gap is 0 whatever the model does; use a form that differs",
+            count(*sets, "set")
+        );
+        findings.add("duplicate-prompt", place_of_template(suite, template), message);
+    }
+    for ((axis, control, other), (same, all)) in &read.controls {
+        if same == all {
+            let message = format!(
+                "the control \"{control}\" of axis \"{axis}\" asks the very same as \"{other}\" in every set, and the same prompt gets the same answer: its gap is 0 whatever the model does and controls nothing; give it a paraphrase, or other terms of the same group"
+            );
+            findings.add("idle-control", place_of(suite, axis), message);
+        }
+    }
+}
+
+/// Options whose places are not shared out evenly.
+fn first_options(suite: &Suite, read: &Read<'_>, findings: &mut Findings) {
+    let options = suite.probes.iter().find_map(|probe| match probe {
+        Probe::Choice(spec) => Some(spec.options.len()),
+        _ => None,
+    });
+    let Some(options) = options.filter(|_| suite.listed.is_none()) else { return };
+    for ((axis, template), first) in &read.first {
+        let most = first.values().max().copied().unwrap_or(0);
+        let least = if first.len() < options { 0 } else { first.values().min().copied().unwrap_or(0) };
+        if most > least {
+            let message = format!(
+                "under template \"{template}\" and axis \"{axis}\" the options do not stand first equally often (from {least} to {most} clusters): a liking for the first place stays in the shares of options, though not in gaps; a number of contexts that {options} divides evens it out"
+            );
+            findings.add("option-order", place_of_template(suite, template), message);
+        }
+    }
+}
+
+fn place_of_template<'a>(suite: &'a Suite, name: &str) -> &'a Place {
+    suite.templates.iter().find(|template| template.name == name).map_or(&suite.place, |template| &template.place)
+}
+
+fn is_control(suite: &Suite, axis: &str, groups: &[&str]) -> bool {
     let groups_of = suite.axes.iter().find(|other| other.name == axis).map(|axis| axis.groups.as_slice());
-    groups_of.unwrap_or_default().iter().any(|group| group.control && groups.contains(&&group.name))
+    groups_of.unwrap_or_default().iter().any(|group| group.control && groups.contains(&group.name.as_str()))
 }
 
 /// Prompts that share a long beginning are computed once.
@@ -211,13 +282,7 @@ fn balance(suite: &Suite, read: &Read<'_>, findings: &mut Findings) {
     }
 }
 
-fn tokens<'s>(
-    suite: &'s Suite,
-    case: &Case,
-    model: &Model<'_>,
-    read: &mut Read<'s>,
-    findings: &mut Findings,
-) -> Result<()> {
+fn tokens<'s>(suite: &'s Suite, case: &Case, model: &Model<'_>, read: &mut Read<'s>) -> Result<()> {
     let turns: String = case.turns.iter().map(|turn| turn.content.as_str()).collect();
     let parts = [
         case.system.as_deref().unwrap_or_default(),
@@ -232,18 +297,26 @@ fn tokens<'s>(
     });
     let answer = answer.unwrap_or(0);
     if length + answer > model.context_length {
-        let template = suite.templates.iter().find(|template| template.name == case.template);
-        let message = format!(
-            "the case {} has {length} tokens and its answer may have {answer}, but {} holds {}; shorten the template or lower max_new_tokens",
-            case.id, model.name, model.context_length
-        );
-        findings.add("context-length", template.map_or(&suite.place, |template| &template.place), message);
+        let example = format!("{} has {length} tokens and its answer may have {answer}", case.id);
+        read.long.entry(case.template.clone()).or_insert((0, example)).0 += 1;
     }
     if !case.axis.is_empty() {
         let group = read.groups.entry(case.axis.clone()).or_default().entry(case.group.clone()).or_default();
         group.tokens.push(length);
     }
     Ok(())
+}
+
+fn too_long(suite: &Suite, read: &Read<'_>, model: &Model<'_>, findings: &mut Findings) {
+    for (template, (cases, example)) in &read.long {
+        let message = format!(
+            "{} of template \"{template}\" do not fit: {example}, but {} holds {}; shorten the template or lower max_new_tokens",
+            count(*cases, "case"),
+            model.name,
+            model.context_length
+        );
+        findings.add("context-length", place_of_template(suite, template), message);
+    }
 }
 
 fn lengths(suite: &Suite, read: &Read<'_>, model: &Model<'_>, findings: &mut Findings) {
