@@ -32,7 +32,7 @@ fn names(names: &[&str]) -> Vec<String> {
 }
 
 fn scorer(name: &str, encoder: Option<Arc<TextEncoder>>) -> Box<dyn Scorer> {
-    build(&names(&[name]), encoder, 64).unwrap().remove(0)
+    build(&names(&[name]), &[], encoder, 64).unwrap().remove(0)
 }
 
 fn score(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Vec<Scored> {
@@ -65,13 +65,13 @@ fn the_embedded_heads_name_the_catalog_encoder_by_its_digest() {
 fn a_head_refuses_an_encoder_that_it_was_not_fitted_on() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads/sentence-encoder");
     let other = Arc::new(TextEncoder::from_folder(&folder).unwrap());
-    let Err(error) = build(&names(&["sentiment"]), Some(other), 64) else { panic!("built") };
+    let Err(error) = build(&names(&["sentiment"]), &[], Some(other), 64) else { panic!("built") };
     assert!(error.to_string().contains("was fitted on minilm-l6"), "{error}");
 }
 
 #[test]
 fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
-    let Err(error) = build(&names(&["length", "sentimemt"]), None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["length", "sentimemt"]), &[], None, 64) else { panic!("built") };
     assert!(
         error.to_string().contains("\"sentimemt\"") && error.to_string().contains("sentiment, toxicity"),
         "{error}"
@@ -82,7 +82,7 @@ fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
 fn only_heads_need_the_encoder() {
     assert!(!needs_encoder(&names(&["refusal", "length"])));
     assert!(needs_encoder(&names(&["refusal", "toxicity"])));
-    let Err(error) = build(&names(&["toxicity"]), None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["toxicity"]), &[], None, 64) else { panic!("built") };
     assert!(error.to_string().contains("needs the sentence encoder minilm-l6"), "{error}");
 }
 

@@ -4,6 +4,7 @@
 //! verdicts. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
 //! nor on the number of threads.
 
+pub mod benchmark;
 mod contrast;
 mod decide;
 mod plan;

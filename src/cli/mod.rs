@@ -5,6 +5,7 @@ pub mod check;
 pub mod engine;
 pub mod expand;
 pub mod head;
+pub mod import;
 pub mod model;
 pub mod new;
 pub mod output;
@@ -39,6 +40,8 @@ enum Command {
     Expand(expand::Args),
     #[command(after_help = new::EXAMPLES)]
     New(new::Args),
+    #[command(after_help = import::EXAMPLES)]
+    Import(import::Args),
     #[command(after_help = schema::EXAMPLES)]
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
@@ -80,6 +83,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
         Command::New(args) => done(new::run(&args)),
+        Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Model(args) => done(model::run(args)),

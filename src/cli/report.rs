@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::output::{self, Format};
+use crate::analysis::benchmark::benchmark;
 use crate::analysis::{AxisPlan, Plan, ScorerPlan, analyze, without};
 use crate::record::manifest::Manifest;
 use crate::record::{folder, rows};
@@ -49,15 +50,23 @@ pub fn run(args: &Args) -> Result<()> {
 /// A finished run, its tables computed from its records.
 pub fn read(folder: &Path) -> Result<Run> {
     let manifest = Manifest::read(&folder.join("manifest.yaml"))?;
-    compute(manifest, &folder.join("responses.csv"), &folder.join("records.csv"))
+    compute(manifest, |name| folder.join(name))
 }
 
 /// Computes the tables from the files as written, so that every later reader gets the same ones.
-pub fn compute(manifest: Manifest, responses: &Path, records: &Path) -> Result<Run> {
-    let answers = Answers::count(&rows::read_responses(responses)?);
-    let tables = analyze(&rows::read_records(records)?, &plan(&manifest))
+pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run> {
+    let answers = Answers::count(&rows::read_responses(&path("responses.csv"))?);
+    let records = path("records.csv");
+    let tables = analyze(&rows::read_records(&records)?, &plan(&manifest))
         .with_context(|| format!("{} cannot be analysed", records.display()))?;
-    Ok(Run { manifest, answers, tables })
+    let benchmark = match &manifest.suite.benchmark {
+        Some(name) => {
+            let (cases, scores) = (rows::read_cases(&path("cases.csv"))?, rows::read_scores(&path("scores.csv"))?);
+            benchmark(name, &manifest.suite.name, manifest.seed, &cases, &scores)?
+        }
+        None => Vec::new(),
+    };
+    Ok(Run { manifest, answers, tables, benchmark })
 }
 
 /// What the manifest declares; the same as `Plan::of` makes of the suite.

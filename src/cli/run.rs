@@ -140,7 +140,10 @@ fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<B
     } else {
         None
     };
-    suites.iter().map(|(suite, _)| scorer::build(&suite.scorers, encoder.clone(), max_new_tokens(suite))).collect()
+    suites
+        .iter()
+        .map(|(suite, _)| scorer::build(&suite.scorers, &suite.lexicon, encoder.clone(), max_new_tokens(suite)))
+        .collect()
 }
 
 /// Catalog name of the sentence encoder that the embedded heads were fitted on.

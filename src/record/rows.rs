@@ -135,6 +135,24 @@ pub fn write_scores(rows: &[ScoreRow]) -> Vec<u8> {
     table.into_bytes()
 }
 
+/// Reads a scores.csv.
+pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&SCORES)?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(ScoreRow {
+                case: line.text("case"),
+                sample: line.needed("sample")?,
+                scorer: line.text("scorer"),
+                score: line.number("score")?,
+                reason: line.text("reason"),
+            })
+        })
+        .collect()
+}
+
 /// records.csv, sorted by every column but the score.
 pub fn write_records(rows: &[Record]) -> Vec<u8> {
     fn key(row: &Record) -> ([&str; 7], u32, &str) {

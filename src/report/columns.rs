@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::analysis::benchmark::Row;
 use crate::analysis::{GapRow, GroupRow};
 use crate::record::table::{Table, count, number, text};
 
@@ -70,6 +71,23 @@ pub fn gap(row: &GapRow) -> Vec<(&'static str, Cell<'_>)> {
         ("at_least_margin", Cell::Flag(row.at_least_margin)),
         ("control", Cell::Flag(row.control)),
     ]
+}
+
+/// The columns of benchmark.csv with a row's values.
+pub fn benchmark(row: &Row) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("statistic", Cell::Text(&row.statistic)),
+        ("subset", Cell::Text(&row.subset)),
+        ("n", Cell::Count(Some(row.n))),
+        ("value", Cell::Number(row.value)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+    ]
+}
+
+/// benchmark.csv, in the order of the rows.
+pub fn write_benchmark(rows: &[Row]) -> Vec<u8> {
+    write(&benchmark(&Row::default()), rows.iter().map(benchmark))
 }
 
 /// groups.csv, in the order of the rows.

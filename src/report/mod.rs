@@ -8,6 +8,7 @@ pub mod sentence;
 pub mod terminal;
 
 use crate::analysis::Tables;
+use crate::analysis::benchmark::Row;
 use crate::record::ResponseRow;
 use crate::record::manifest::Manifest;
 
@@ -17,6 +18,8 @@ pub struct Run {
     pub manifest: Manifest,
     pub answers: Answers,
     pub tables: Tables,
+    /// The benchmark's own statistics; none for a suite that is no benchmark.
+    pub benchmark: Vec<Row>,
 }
 
 /// What became of the questions.

@@ -2,6 +2,7 @@
 
 use super::Run;
 use super::sentence::{findings, p_value, plain, signed};
+use crate::analysis::benchmark::Row;
 use crate::analysis::{GapRow, GroupRow, Verdict};
 
 /// The whole text, ending with a line end.
@@ -15,6 +16,11 @@ pub fn text(run: &Run) -> String {
         out += &table(&GROUP_COLUMNS, run.tables.groups.iter().map(|row| group_cells(row, run)).collect());
         out.push('\n');
         out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
+    }
+    if !run.benchmark.is_empty() {
+        out += &format!("\nThe statistics of {}:\n", manifest.suite.benchmark.as_deref().unwrap_or("the benchmark"));
+        out += &table(&BENCHMARK_COLUMNS, run.benchmark.iter().map(benchmark_cells).collect());
+        out += "Intervals resample whole clusters (questions, pairs, targets) and are approximate below 50 of them.\n";
     }
     let findings = findings(run);
     if !findings.is_empty() {
@@ -122,6 +128,20 @@ fn gap_cells(row: &GapRow) -> Vec<String> {
         row.p_adjusted.map_or("–".into(), p_value),
         row.margin.map_or("–".into(), |margin| format!("±{margin}")),
         format!("{}{status}", row.verdict.map_or("–", |verdict| verdict.as_str())),
+    ]
+}
+
+const BENCHMARK_COLUMNS: [Column; 5] =
+    [("statistic", false), ("subset", false), ("n", true), ("value", true), ("95 % interval", true)];
+
+fn benchmark_cells(row: &Row) -> Vec<String> {
+    let show = |value: f64| format!("{value:.2}").replacen('-', "−", 1);
+    vec![
+        row.statistic.clone(),
+        row.subset.clone(),
+        row.n.to_string(),
+        row.value.map_or(NONE.into(), show),
+        interval(row.low, row.high, show),
     ]
 }
 

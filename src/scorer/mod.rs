@@ -2,6 +2,7 @@
 
 pub mod classifier;
 pub mod encoder;
+pub mod hurtful;
 pub mod length;
 pub mod linear_head;
 pub mod refusal;
@@ -72,7 +73,7 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 }
 
 /// Every scorer by name, in the order in which messages list them.
-pub const NAMES: [&str; 4] = ["sentiment", "toxicity", "refusal", "length"];
+pub const NAMES: [&str; 5] = ["sentiment", "toxicity", "refusal", "length", "hurtful"];
 
 /// True when one of the scorers is a head on the sentence encoder, which then has to be there.
 pub fn needs_encoder(names: &[String]) -> bool {
@@ -81,12 +82,13 @@ pub fn needs_encoder(names: &[String]) -> bool {
 
 /// Makes the scorers of a suite, in the order of their names.
 ///
-/// `max_new_tokens` is the upper end of what `length` can be.
+/// `lexicon` holds the entries that `hurtful` looks for; `max_new_tokens` is the upper end of what `length` can be.
 ///
 /// # Errors
-/// A name that is not in [`NAMES`]; a head without an encoder, or with another than it was fitted on.
+/// A name that is not in [`NAMES`]; `hurtful` without a lexicon; a head without an encoder, or with another than it was fitted on.
 pub fn build(
     names: &[String],
+    lexicon: &[String],
     encoder: Option<Arc<encoder::TextEncoder>>,
     max_new_tokens: usize,
 ) -> Result<Vec<Box<dyn Scorer>>> {
@@ -94,6 +96,10 @@ pub fn build(
     for name in names {
         scorers.push(match name.as_str() {
             "length" => Box::new(length::Length::new(max_new_tokens)),
+            "hurtful" if lexicon.is_empty() => {
+                bail!("scorer \"hurtful\" looks for the words of a lexicon; add `lexicon: FILE` to the suite, one word a line")
+            }
+            "hurtful" => Box::new(hurtful::Hurtful::new(lexicon)),
             "refusal" => Box::new(refusal::Refusal::default()),
             _ => {
                 let Some(head) = linear_head::embedded(name) else {

@@ -1,13 +1,16 @@
 //! Reads which combinations a suite asks and how it is judged: design, scorers, outcomes and gate.
 
 use super::grammar::{self, DESIGN, GATE, OUTCOME};
-use super::problem::{Place, and_list};
+use super::problem::{Mark, Place, and_list};
 use super::reader::Reader;
 use super::yaml::{Kind, Node};
 use super::{Design, Direction, Gate, Outcome, TermPlan, Vary};
 
 /// What `rotate` means without a number: two terms a cell, so that names can be told apart from groups.
 const ROTATE: usize = 2;
+
+/// Bytes of a lexicon that are read at most; HurtLex has a tenth of it.
+const MOST_LEXICON: u64 = 8 << 20;
 
 impl Reader<'_> {
     pub(super) fn design(&mut self, file: &str, node: Option<&Node>) -> Design {
@@ -62,6 +65,21 @@ impl Reader<'_> {
             }
         }
         scorers
+    }
+
+    /// The entries of a lexicon, one a line.
+    pub(super) fn lexicon(&mut self, file: &str, node: &Node) -> Vec<String> {
+        let Some(found) = self.open(file, node, MOST_LEXICON) else { return Vec::new() };
+        let lines = found.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let entries: Vec<String> = lines.map(str::to_owned).collect();
+        if entries.is_empty() {
+            self.problems.add(
+                &found.label,
+                Mark::START,
+                "this lexicon has no entries; write one word or phrase a line",
+            );
+        }
+        entries
     }
 
     /// `scores` are the names that scorers and probes give.

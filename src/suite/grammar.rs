@@ -77,6 +77,7 @@ pub static SUITE: Form = Form {
             "How cases are put to a model, each kind at most once.",
         ),
         may("scorers", TEXTS, "Names of what scores generated text."),
+        may("lexicon", Shape::Text, "A file with a word or phrase a line, which the scorer hurtful looks for."),
         may("outcomes", Shape::List(&Shape::Map(&OUTCOME)), "What the suite is judged by, declared before the run."),
         may("gate", Shape::Map(&GATE), "What a gate tolerates."),
         may("benchmark", Shape::Text, "A published benchmark whose own statistics are computed."),

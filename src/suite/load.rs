@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 
 use super::files::{self, Places};
 use super::grammar::SUITE;
+use super::import::BENCHMARKS;
 use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::{MOST_YAML, Reader};
 use super::templates::Fillings;
@@ -143,10 +144,14 @@ impl Reader<'_> {
             }
             None => Vec::new(),
         };
+        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
         let mut scores = scorers.clone();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
-        let benchmark = top.get("benchmark").and_then(|node| self.text(file, node, "benchmark"));
+        let benchmark = top.get("benchmark").and_then(|node| {
+            let names: Vec<&str> = BENCHMARKS.iter().map(|benchmark| benchmark.name).collect();
+            self.word(file, node, "benchmark", &names).map(str::to_owned)
+        });
         let gate = self.gate(file, top.get("gate"));
         Some(Suite {
             name: name?,
@@ -162,6 +167,7 @@ impl Reader<'_> {
             design,
             probes,
             scorers,
+            lexicon,
             outcomes,
             gate,
             benchmark,

@@ -12,6 +12,7 @@ mod factors;
 pub mod files;
 mod fill;
 pub mod grammar;
+pub mod import;
 pub mod lint;
 mod listed;
 pub mod load;
@@ -59,6 +60,8 @@ pub struct Suite {
     pub probes: Vec<Probe>,
     /// Names of scorers of generated text, in the order of the file.
     pub scorers: Vec<String>,
+    /// Entries that the scorer `hurtful` looks for, in the order of their file.
+    pub lexicon: Vec<String>,
     pub outcomes: Vec<Outcome>,
     pub gate: Gate,
     /// The published benchmark whose own statistics are computed beside the gaps, e.g. `bbq`.

@@ -2,6 +2,7 @@
 
 mod ask;
 mod errors;
+mod import;
 mod layering;
 mod readme;
 mod report;

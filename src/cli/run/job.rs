@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use super::Args;
 use super::source::{Source, check_given};
+use crate::analysis::benchmark;
 use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
@@ -43,6 +44,9 @@ impl Job {
         source: &Source,
         args: &Args,
     ) -> Result<Self> {
+        if let Some(name) = &suite.benchmark {
+            benchmark::check(name)?;
+        }
         let questions = Questions::of(&suite, &cases, source.card(), args.seed)?;
         let manifest = manifest(&suite, &cases, &scorers, source, args)?;
         let folder = RunFolder::new(&args.out, &manifest);
@@ -98,12 +102,16 @@ impl Job {
         folder.write("responses.csv", &rows::write_responses(&answers))?;
         folder.write("scores.csv", &rows::write_scores(&scores))?;
         folder.write("records.csv", &rows::write_records(&self.records(&scores)))?;
-        let run =
-            report::compute(self.manifest.clone(), &folder.partial("responses.csv"), &folder.partial("records.csv"))?;
+        let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
         folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
         folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        folder.finish(&FILES, &self.manifest, journal)?;
-        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", FILES.join(", ")));
+        let mut files = FILES.to_vec();
+        if self.suite.benchmark.is_some() {
+            folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
+            files.push("benchmark.csv");
+        }
+        folder.finish(&files, &self.manifest, journal)?;
+        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", files.join(", ")));
         Ok(run)
     }
 
