@@ -69,7 +69,7 @@ fn a_prompt_that_does_not_fit_is_named_before_the_model_is_asked() {
     let workdir = Workdir::new();
     workdir.write("script.yaml", &format!("context_length: 35\n{SCRIPT}"));
     let message = workdir.error(&RUN);
-    assert!(message.contains("case generate/") && message.contains("holds 35"), "{message}");
+    assert!(message.contains("generate/note/") && message.contains("holds 35"), "{message}");
     assert!(!workdir.path("results").exists());
 }
 

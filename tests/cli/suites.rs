@@ -181,7 +181,7 @@ fn check_prints_findings_for_people_machines_and_pull_requests() {
         "{text}"
     );
     assert!(text.contains("broken.yaml:15:") && text.contains("no axis or factor is named \"jop\""), "{text}");
-    assert!(text.ends_with("1 note\n") && text.contains("2 suites: 1 error, "), "{text}");
+    assert!(text.ends_with("which --model does\n") && text.contains("2 suites: 1 error, "), "{text}");
     assert_eq!(workdir.output(&["check", "weak.yaml"]).status.code(), Some(0));
     assert_eq!(workdir.output(&["check", "weak.yaml", "--strict"]).status.code(), Some(2));
     let json: serde_json::Value =

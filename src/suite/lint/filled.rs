@@ -131,7 +131,10 @@ fn around(template: &Template, slot: &Slot<'_>, text: &str, place: &Place, findi
     let word_before = before.trim_end().rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let touches = before.ends_with(' ') && before.trim_end().ends_with(word_before) && !word_before.is_empty();
     let article = word_before.to_lowercase();
-    if touches && (article == "a" || article == "an") {
+    // In Spanish `a` is a preposition, and an article may follow it.
+    let first = filled.split(' ').next().unwrap_or_default();
+    let has_article = ["un", "una", "une", "el", "la", "los", "las", "le"].contains(&first);
+    if touches && !has_article && (article == "a" || article == "an") {
         let right = with_article(filled);
         if !right.starts_with(&format!("{article} ")) {
             let message = format!(
