@@ -15,7 +15,7 @@ fn winogender_counts_whom_a_pronoun_was_taken_for() {
     let sentences = [sentence("female", "she"), sentence("male", "he"), sentence("neutral", "they")].concat();
     dir.write("all.tsv", &format!("sentid\tsentence\n{sentences}"));
     dir.ok(&["import", "winogender", "all.tsv", "-o", "winogender.yaml"]);
-    let case = |gender: &str| format!("choice/sentence/plumber-client-occupation/gender={gender}/term={gender}");
+    let case = |gender: &str| format!("choice/sentence/plumber.client.occupation/gender={gender}/term={gender}");
     let answers = [("female", "the client"), ("male", "The plumber."), ("neutral", "nobody")];
     let answers = answers.map(|(gender, text)| format!("{},0,{text}\n", case(gender))).concat();
     dir.write("answers.csv", &format!("case,sample,text\n{answers}"));
