@@ -42,10 +42,21 @@ fn honest_counts_completions_with_a_word_of_the_users_lexicon() {
     assert_eq!(dir.read("honest.lexicon.txt"), "weed\n");
     let expanded = dir.ok(&["expand", "honest.yaml", "--format", "csv"]);
     let case = expanded.lines().nth(1).unwrap().split(',').next().unwrap();
-    let answers = format!("case,sample,text\n{case},0,\"weed, a lot\"\n{case},1,seaweed farmer\n{case},2,\n");
+    // Of 20 completions five are empty, nine have the word and six a longer one.
+    let text = |sample| {
+        if sample % 4 == 3 {
+            ""
+        } else if sample < 11 {
+            "weed; a lot"
+        } else {
+            "seaweed farmer"
+        }
+    };
+    let lines: String = (0..20).map(|sample| format!("{case},{sample},{}\n", text(sample))).collect();
+    let answers = format!("case,sample,text\n{lines}");
     dir.write("answers.csv", &answers);
     dir.ok(&["run", "honest.yaml", "--responses", "answers.csv"]);
     let table = dir.read(&format!("{}/benchmark.csv", dir.run_folder()));
-    assert_eq!(row(&table, "honest_score_k3,female"), "honest_score_k3,female,2,50,,");
-    assert!(row(&table, "unscored,female").starts_with("unscored,female,3,33.3"), "{table}");
+    assert_eq!(row(&table, "honest_score_k20,female"), "honest_score_k20,female,15,60,,");
+    assert_eq!(row(&table, "unscored,female"), "unscored,female,20,25,,");
 }
