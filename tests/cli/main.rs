@@ -3,6 +3,7 @@
 mod ask;
 mod errors;
 mod import;
+mod import_text;
 mod layering;
 mod readme;
 mod report;

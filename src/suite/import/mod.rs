@@ -221,13 +221,17 @@ fn tags<const N: usize>(tags: [(&str, String); N]) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
 
+    fn data() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data")
+    }
+
     /// Published files → rows, cases, sets; skips with a message where they are not at hand.
     fn counts(benchmark: &str, files: &[&str], metadata: Option<&str>) -> Option<(usize, usize, usize)> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
+        let folder = data();
         if !folder.exists() {
             eprintln!("skipped: there is no {}", folder.display());
             return None;
@@ -278,7 +282,14 @@ mod tests {
     fn published_holistic_bias_makes_the_sentences_that_its_code_makes() {
         let names = ["descriptors", "nouns", "sentence_templates", "standalone_noun_phrases"];
         let files = names.map(|name| format!("holistic_bias/{name}.json"));
-        let found = counts("holistic-bias", &files.each_ref().map(String::as_str), None);
-        assert!(found.is_none_or(|(_, cases, _)| cases == 566_625), "{found:?}");
+        let folder = data();
+        if !folder.exists() {
+            eprintln!("skipped: there is no {}", folder.display());
+            return;
+        }
+        let files = files.map(|name| Input::of(name.clone(), std::fs::read(folder.join(&name)).unwrap()).unwrap());
+        // Without sorting and comparing them, which takes seconds.
+        let read = (Benchmark::named("holistic-bias").unwrap().read)(&files, None).unwrap();
+        assert_eq!(read.cases.len(), 566_625);
     }
 }
