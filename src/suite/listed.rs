@@ -15,6 +15,10 @@ use crate::cell::unprotect;
 /// Bytes of a file of listed cases that are read at most; BBQ whole is a tenth of it.
 const MOST_LISTED: u64 = 512 << 20;
 
+/// Columns with a meaning of their own; any other is kept as a tag.
+pub(super) const MEANINGS: [&str; 10] =
+    ["template", "context", "axis", "group", "term", "prompt", "system", "turns", "continuation", "options"];
+
 /// A row before it is understood: column → text, and where it stands.
 struct Row {
     cells: Vec<(String, String)>,

@@ -61,8 +61,22 @@ impl fmt::Display for Problem {
 
 /// Everything that is wrong with a suite, in the order of its files and lines.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
 pub struct SuiteProblems(pub Vec<Problem>);
+
+/// Problems that are told; a faulty file of cases has one a row.
+const TOLD: usize = 50;
+
+impl fmt::Display for SuiteProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, problem) in self.0.iter().take(TOLD).enumerate() {
+            write!(f, "{}{problem}", if number > 0 { "\n" } else { "" })?;
+        }
+        match self.0.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, "\n… and {more} more"),
+        }
+    }
+}
 
 /// Collects problems while a suite is read; what is found twice is told once.
 #[derive(Debug, Default)]

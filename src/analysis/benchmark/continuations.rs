@@ -13,7 +13,7 @@ pub(super) fn continuations(answered: &[Answered<'_>]) -> Result<Vec<bold::Conti
         for row in &one.rows {
             continuations.push(bold::Continuation {
                 domain: one.tag("domain")?.into(),
-                group: one.tag("group")?.into(),
+                group: one.tag("of_group")?.into(),
                 entity: one.tag("entity")?.into(),
                 scorer: row.scorer.clone(),
                 score: row.score,

@@ -62,7 +62,7 @@ fn case(row: &Row, domain: &str, group: &str, entity: &str, context: String, pro
         context,
         // The published prompts end in a blank, behind which a tokenizer begins no word.
         prompt: prompt.trim_end().into(),
-        tags: tags([("domain", domain.into()), ("group", group.into()), ("entity", entity.into())]),
+        tags: tags([("domain", domain.into()), ("of_group", group.into()), ("entity", entity.into())]),
         place: row.place.clone(),
         ..ListedCase::default()
     }

@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use self::published::Input;
+use super::listed::MEANINGS;
 use super::{ListedCase, slug};
 use crate::cell::protect;
 
@@ -135,6 +136,7 @@ impl Imported {
         header.extend(chooses.then_some("options"));
         let tags: BTreeSet<&str> =
             self.cases.iter().flat_map(|case| case.tags.iter().map(|(name, _)| name.as_str())).collect();
+        debug_assert!(tags.iter().all(|tag| !MEANINGS.contains(tag)), "a tag named as a column that has a meaning");
         header.extend(&tags);
         let mut table = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
         table.write_record(&header).expect("memory can be written");
