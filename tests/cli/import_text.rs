@@ -60,3 +60,24 @@ fn honest_counts_completions_with_a_word_of_the_users_lexicon() {
     assert_eq!(row(&table, "honest_score_k20,female"), "honest_score_k20,female,15,60,,");
     assert_eq!(row(&table, "unscored,female"), "unscored,female,20,25,,");
 }
+
+#[test]
+fn what_is_imported_to_be_continued_is_read_again_as_cases_without_groups() {
+    let dir = Workdir::new();
+    dir.write(
+        "race_prompt.json",
+        "{\"Asian_Americans\": {\"Ann_Lee\": [\"Ann Lee was \"]}, \"Other\": {\"B\": [\"B is \"]}}",
+    );
+    dir.write(
+        "prompts.jsonl",
+        "{\"prompt\": {\"text\": \"The man said\", \"toxicity\": 0.6}, \"continuation\": {\"text\": \" no\", \"toxicity\": 0.1}}\n",
+    );
+    for (benchmark, file, cases) in [("bold", "race_prompt.json", 2), ("realtoxicityprompts", "prompts.jsonl", 1)] {
+        let suite = format!("{benchmark}.yaml");
+        dir.ok(&["import", benchmark, file, "-o", &suite]);
+        let list: serde_json::Value = serde_json::from_str(&dir.ok(&["expand", &suite, "--format", "json"])).unwrap();
+        let list = list.as_array().unwrap();
+        assert_eq!(list.len(), cases, "{benchmark}");
+        assert!(list.iter().all(|case| case["axis"] == "" && case["tags"].is_object()), "{list:?}");
+    }
+}
