@@ -11,16 +11,17 @@
 //!
 //! use tiltmeter::model::LanguageModel;
 //! use tiltmeter::model::scripted::ScriptedModel;
-//! use tiltmeter::probe::generate;
-//! use tiltmeter::suite::{expand::expand, load::load_named_or_path};
+//! use tiltmeter::probe::Questions;
+//! use tiltmeter::suite::expand::expand;
+//! use tiltmeter::suite::load::{Outside, load_named_or_path};
 //!
 //! # fn main() -> anyhow::Result<()> {
-//! let suite = load_named_or_path("first-look")?;
+//! let suite = load_named_or_path("first-look", Outside::Refused)?;
 //! let cases = expand(&suite, Some(2))?;
 //! let model = ScriptedModel::echo();
-//! let questions = generate::questions(&suite, &cases, model.card(), 0)?;
+//! let questions = Questions::of(&suite, &cases, model.card(), 0)?;
 //! let mut answers = 0;
-//! generate::ask(&questions, &BTreeMap::new(), &model, &mut |rows| {
+//! questions.ask(&BTreeMap::new(), &model, &mut |rows| {
 //!     answers += rows.len();
 //!     Ok(())
 //! })?;
