@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output;
 use crate::model::counter::TokenCounter;
 use crate::model::files::Access;
+use crate::scorer;
 use crate::suite::lint::{Finding, Level, Model, lint};
 use crate::suite::load::{Outside, load_named_or_path};
 use crate::suite::problem::SuiteProblems;
@@ -87,9 +88,29 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 }
 
 fn of_suite(suite: &Suite, counter: Option<&TokenCounter>) -> Result<Vec<Finding>> {
-    let Some(counter) = counter else { return lint(suite, None) };
-    let tokens = |text: &str| counter.tokens(text);
-    lint(suite, Some(&Model { name: counter.name(), tokens: &tokens, context_length: counter.context_length() }))
+    let mut found = scorers(suite);
+    found.extend(match counter {
+        None => lint(suite, None)?,
+        Some(counter) => {
+            let tokens = |text: &str| counter.tokens(text);
+            let (name, context_length) = (counter.name(), counter.context_length());
+            lint(suite, Some(&Model { name, tokens: &tokens, context_length }))?
+        }
+    });
+    Ok(found)
+}
+
+/// What would keep `run` from building the suite's scorers; the suite itself does not know them.
+fn scorers(suite: &Suite) -> Vec<Finding> {
+    let message = |name: &String| match name.as_str() {
+        "hurtful" if suite.lexicon.is_empty() => {
+            Some("the scorer \"hurtful\" looks for the words of a lexicon; add `lexicon: FILE`, one word a line".into())
+        }
+        known if scorer::NAMES.contains(&known) => None,
+        _ => Some(format!("there is no scorer \"{name}\"; the scorers are {}", scorer::NAMES.join(", "))),
+    };
+    let finding = |message| Finding { rule: "scorer", level: Level::Error, place: suite.place.clone(), message };
+    suite.scorers.iter().filter_map(message).map(finding).collect()
 }
 
 /// What a suite that does not load is told; any other error is one of the command.

@@ -192,6 +192,9 @@ fn check_prints_findings_for_people_machines_and_pull_requests() {
         github.contains("::warning file=weak.yaml,line=1,col=1,title=no-license::the suite has no `license`"),
         "{github}"
     );
+    workdir.write("weak.yaml", &DECISIONS.replace("[length]", "[lenght, hurtful]"));
+    let text = String::from_utf8(workdir.output(&["check", "weak.yaml"]).stdout).unwrap();
+    assert!(text.contains("no scorer \"lenght\"") && text.contains("add `lexicon: FILE`"), "{text}");
     assert!(workdir.error(&["check", "no-such-suite"]).contains("no-such-suite"));
 }
 
