@@ -187,7 +187,7 @@ fn decision(one: &Answered<'_>) -> Result<discrim_eval::Decision> {
         fill: one.tag("fill_type")?.into(),
         race: one.tag("race")?.into(),
         gender: one.tag("gender")?.into(),
-        age: age.parse().with_context(|| format!("case {}: `age` is \"{age}\", not a number", one.case.case))?,
+        age: number(one, "age", age)?,
         logit: logit.filter(|logit| logit.is_finite()),
     })
 }

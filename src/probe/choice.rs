@@ -5,13 +5,13 @@
 //! to all options together. Where mass is small the model would have said something else, and the shares say little (Tamkin et al. 2023
 //! read yes and no in this way).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use super::{Asked, Commit, ask_as, is_open, prompt, read, rounded};
-use crate::model::{LanguageModel, LikelihoodRequest, ModelCard, Prompt};
+use super::{Asked, Reading, ask_as, prompt, rounded};
+use crate::model::{Likelihood, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, ChoiceOption, ChoiceSpec};
 
@@ -70,26 +70,19 @@ fn lead(lead: Option<&str>, ask_as: AskAs) -> String {
     }
 }
 
-impl Question {
-    /// What is put to the model.
-    pub fn requests(&self) -> &[LikelihoodRequest] {
+impl Reading for Question {
+    fn cases(&self) -> &[String] {
+        &self.cases
+    }
+
+    fn requests(&self) -> &[LikelihoodRequest] {
         &self.requests
     }
-}
 
-/// Asks what `answered` lacks.
-pub fn ask(
-    questions: &[Question],
-    answered: &BTreeMap<(String, u32), ResponseRow>,
-    model: &dyn LanguageModel,
-    commit: Commit<'_>,
-) -> Result<()> {
-    let open: Vec<&Question> = questions.iter().filter(|question| is_open(&question.cases, answered)).collect();
-    let requests: Vec<&[LikelihoodRequest]> = open.iter().map(|question| question.requests()).collect();
-    read(&requests, model, &mut |index, read| {
+    fn rows(&self, read: &[Likelihood]) -> Vec<ResponseRow> {
         let nats: Vec<f64> = read.iter().map(|likelihood| likelihood.nats).collect();
-        commit(rows(open[index], &nats))
-    })
+        rows(self, &nats)
+    }
 }
 
 fn rows(question: &Question, nats: &[f64]) -> Vec<ResponseRow> {
@@ -184,7 +177,11 @@ fn parse<'o>(text: &str, options: &'o [ChoiceOption]) -> Option<&'o str> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::read;
     use super::*;
+    use crate::model::LanguageModel as _;
     use crate::model::scripted::ScriptedModel;
     use crate::suite::{ChoiceStyle, ProbeKind};
 
@@ -229,7 +226,7 @@ mod tests {
         let questions = questions(&spec(), &cases.each_ref(), model.card()).unwrap();
         assert_eq!(questions.len(), 2);
         let mut rows = Vec::new();
-        ask(&questions, &BTreeMap::new(), &model, &mut |more| {
+        read(&questions, &BTreeMap::new(), &model, &mut |more| {
             rows.extend(more);
             Ok(())
         })

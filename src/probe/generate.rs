@@ -3,12 +3,12 @@
 //! The members of a set share their random draws, and identical prompts of a set are asked once and get
 //! the identical answer, so that two groups with the same words show a gap of exactly 0.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use anyhow::{Result, bail};
 use sha2::{Digest, Sha256};
 
-use super::{Asked, Commit, ask_as, prompt};
+use super::{Answered, Asked, Commit, ask_as, is_answered, prompt};
 use crate::model::{GenerateRequest, Generation, LanguageModel, ModelCard, Sampling};
 use crate::record::ResponseRow;
 use crate::suite::{Case, GenerateSpec};
@@ -63,16 +63,9 @@ fn seed(run_seed: u64, set: &str, sample: u32) -> [u8; 32] {
 }
 
 /// Asks the model whatever `answered` lacks; `commit` gets the rows of each answer as it ends, one a case.
-pub fn ask(
-    questions: &[Question],
-    answered: &BTreeMap<(String, u32), ResponseRow>,
-    model: &dyn LanguageModel,
-    commit: Commit<'_>,
-) -> Result<()> {
-    let open: Vec<&Question> = questions
-        .iter()
-        .filter(|question| !question.cases.iter().all(|case| answered.contains_key(&(case.clone(), question.sample))))
-        .collect();
+pub fn ask(questions: &[Question], answered: &Answered, model: &dyn LanguageModel, commit: Commit<'_>) -> Result<()> {
+    let open: Vec<&Question> =
+        questions.iter().filter(|question| !is_answered(&question.cases, question.sample, answered)).collect();
     let requests: Vec<GenerateRequest> = open.iter().map(|question| question.request.clone()).collect();
     let mut ended = BTreeSet::new();
     model.generate(&requests, &mut |index, generation| {
@@ -101,6 +94,8 @@ fn rows(question: &Question, generation: &Generation) -> Vec<ResponseRow> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::model::scripted::ScriptedModel;
     use crate::probe::Questions;

@@ -3,14 +3,14 @@
 //! `shared` counts the tokens that all members of a set have in common, in their order, as CrowS-Pairs does for two sentences (Nangia et al.
 //! 2020, §3), though from left to right and not masked. `preference` is exp(total) ÷ Σ exp(total) over the set.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use anyhow::Result;
 use serde_json::{Map, Value};
 use similar::{Algorithm, DiffOp, capture_diff_slices};
 
-use super::{Asked, Commit, ask_as, is_open, prompt, read, rounded};
-use crate::model::{LanguageModel, Likelihood, LikelihoodRequest, ModelCard, Prompt};
+use super::{Asked, Reading, ask_as, prompt, rounded};
+use crate::model::{Likelihood, LikelihoodRequest, ModelCard, Prompt};
 use crate::record::ResponseRow;
 use crate::suite::{AskAs, Case, LikelihoodSpec};
 
@@ -63,23 +63,18 @@ fn request(case: &Case, ask_as: AskAs) -> LikelihoodRequest {
     }
 }
 
-impl Question {
-    /// What is put to the model.
-    pub fn requests(&self) -> &[LikelihoodRequest] {
+impl Reading for Question {
+    fn cases(&self) -> &[String] {
+        &self.cases
+    }
+
+    fn requests(&self) -> &[LikelihoodRequest] {
         &self.requests
     }
-}
 
-/// Asks what `answered` lacks; the rows of a set are committed together.
-pub fn ask(
-    questions: &[Question],
-    answered: &BTreeMap<(String, u32), ResponseRow>,
-    model: &dyn LanguageModel,
-    commit: Commit<'_>,
-) -> Result<()> {
-    let open: Vec<&Question> = questions.iter().filter(|question| is_open(&question.cases, answered)).collect();
-    let requests: Vec<&[LikelihoodRequest]> = open.iter().map(|question| question.requests()).collect();
-    read(&requests, model, &mut |index, read| commit(rows(open[index], &read)))
+    fn rows(&self, read: &[Likelihood]) -> Vec<ResponseRow> {
+        rows(self, read)
+    }
 }
 
 fn rows(question: &Question, read: &[Likelihood]) -> Vec<ResponseRow> {
@@ -143,7 +138,11 @@ pub fn scores(row: &ResponseRow) -> Vec<(String, Result<f64, &'static str>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::read;
     use super::*;
+    use crate::model::LanguageModel as _;
     use crate::model::scripted::ScriptedModel;
     use crate::suite::ProbeKind;
 
@@ -151,12 +150,12 @@ mod tests {
         Case { id: id.into(), set: set.into(), probe: ProbeKind::Likelihood, prompt: prompt.into(), ..Case::default() }
     }
 
-    fn read(cases: &[Case]) -> Vec<ResponseRow> {
+    fn answers(cases: &[Case]) -> Vec<ResponseRow> {
         let model = ScriptedModel::echo();
         let cases: Vec<&Case> = cases.iter().collect();
         let questions = questions(&LikelihoodSpec { ask_as: AskAs::Text }, &cases, model.card()).unwrap();
         let mut rows = Vec::new();
-        ask(&questions, &BTreeMap::new(), &model, &mut |more| {
+        read(&questions, &BTreeMap::new(), &model, &mut |more| {
             rows.extend(more);
             Ok(())
         })
@@ -172,7 +171,7 @@ mod tests {
     #[test]
     fn total_shared_and_preference_compare_the_members_of_a_set() {
         // Every word has probability one half.
-        let rows = read(&[case("a", "s", "She is kind"), case("b", "s", "He is so kind")]);
+        let rows = answers(&[case("a", "s", "She is kind"), case("b", "s", "He is so kind")]);
         let ln2 = std::f64::consts::LN_2;
         let near = |got: Option<f64>, want: f64| assert!((got.unwrap() - want).abs() < 1e-9, "{got:?} for {want}");
         near(value(&rows[0], "total"), -3.0 * ln2);
@@ -184,14 +183,14 @@ mod tests {
 
     #[test]
     fn a_set_of_one_member_has_nothing_to_be_compared_with() {
-        let rows = read(&[case("a", "s", "She is kind")]);
+        let rows = answers(&[case("a", "s", "She is kind")]);
         assert!(value(&rows[0], "total").is_some());
         assert_eq!((value(&rows[0], "shared"), value(&rows[0], "preference")), (None, None));
     }
 
     #[test]
     fn equal_texts_are_read_once_and_are_exactly_even() {
-        let rows = read(&[case("a", "s", "It is kind"), case("b", "s", "It is kind")]);
+        let rows = answers(&[case("a", "s", "It is kind"), case("b", "s", "It is kind")]);
         assert_eq!(rows[0].values, rows[1].values);
         assert_eq!(value(&rows[0], "preference"), Some(0.5));
     }

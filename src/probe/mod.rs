@@ -13,6 +13,9 @@ use crate::model::{LanguageModel, Likelihood, LikelihoodRequest, Message, ModelC
 use crate::record::{ResponseRow, table};
 use crate::suite::{AskAs, Case, Probe, ProbeKind, Suite, Turn};
 
+/// The answers that are there, by case and sample.
+pub type Answered = BTreeMap<(String, u32), ResponseRow>;
+
 /// Takes the rows of an answer as it ends, one a case.
 pub type Commit<'a> = &'a mut dyn FnMut(Vec<ResponseRow>) -> Result<()>;
 
@@ -80,11 +83,8 @@ impl Questions {
     }
 
     /// Questions of which every case has its answer.
-    pub fn answered(&self, answered: &BTreeMap<(String, u32), ResponseRow>) -> usize {
-        let done = |(cases, sample): &(&[String], u32)| {
-            cases.iter().all(|case| answered.contains_key(&(case.clone(), *sample)))
-        };
-        self.wanted().filter(done).count()
+    pub fn answered(&self, answered: &Answered) -> usize {
+        self.wanted().filter(|(cases, sample)| is_answered(cases, *sample, answered)).count()
     }
 
     /// Errs, naming the case, unless everything that is put to the model fits into its context.
@@ -104,8 +104,8 @@ impl Questions {
                 refuse(&request.label, &format!("its prompt has {prompt} tokens and its answer may have {answer}"))?;
             }
         }
-        let read = self.choice.iter().flat_map(choice::Question::requests);
-        for request in read.chain(self.likelihood.iter().flat_map(likelihood::Question::requests)) {
+        let read = self.choice.iter().flat_map(Reading::requests);
+        for request in read.chain(self.likelihood.iter().flat_map(Reading::requests)) {
             let after = Prompt::Text(format!("{}{}", request.lead, request.continuation));
             let (before, after) = (model.prompt_tokens(&request.context)?, model.prompt_tokens(&after)?);
             if before + after > context {
@@ -116,15 +116,10 @@ impl Questions {
     }
 
     /// Asks the model whatever `answered` lacks.
-    pub fn ask(
-        &self,
-        answered: &BTreeMap<(String, u32), ResponseRow>,
-        model: &dyn LanguageModel,
-        commit: Commit<'_>,
-    ) -> Result<()> {
-        choice::ask(&self.choice, answered, model, commit)?;
+    pub fn ask(&self, answered: &Answered, model: &dyn LanguageModel, commit: Commit<'_>) -> Result<()> {
+        read(&self.choice, answered, model, commit)?;
         generate::ask(&self.generate, answered, model, commit)?;
-        likelihood::ask(&self.likelihood, answered, model, commit)
+        read(&self.likelihood, answered, model, commit)
     }
 }
 
@@ -225,36 +220,48 @@ pub fn prompt(case: &Case, ask_as: AskAs) -> Prompt {
     Prompt::Text(parts.join("\n\n"))
 }
 
-/// Reads likelihoods, several requests a question; `done` gets a question's index with its likelihoods once all of them are there.
-fn read(
-    questions: &[&[LikelihoodRequest]],
-    model: &dyn LanguageModel,
-    done: &mut dyn FnMut(usize, Vec<Likelihood>) -> Result<()>,
-) -> Result<()> {
-    let owners: Vec<(usize, usize)> = questions
+/// A question of several likelihoods, which answer it together.
+trait Reading {
+    /// Ids of the cases that it stands for.
+    fn cases(&self) -> &[String];
+
+    /// What is put to the model; one at least.
+    fn requests(&self) -> &[LikelihoodRequest];
+
+    /// One row a case, from the likelihoods in the order of the requests.
+    fn rows(&self, read: &[Likelihood]) -> Vec<ResponseRow>;
+}
+
+/// Reads what `answered` lacks; the rows of a question are committed together.
+fn read<Q: Reading>(questions: &[Q], answered: &Answered, model: &dyn LanguageModel, commit: Commit<'_>) -> Result<()> {
+    let open: Vec<&Q> = questions.iter().filter(|question| !is_answered(question.cases(), 0, answered)).collect();
+    let owners: Vec<(usize, usize)> = open
         .iter()
         .enumerate()
-        .flat_map(|(question, requests)| (0..requests.len()).map(move |request| (question, request)))
+        .flat_map(|(index, question)| (0..question.requests().len()).map(move |request| (index, request)))
         .collect();
-    let requests: Vec<LikelihoodRequest> = questions.iter().copied().flatten().cloned().collect();
-    let mut read: Vec<Vec<Option<Likelihood>>> = questions.iter().map(|requests| vec![None; requests.len()]).collect();
+    let requests: Vec<LikelihoodRequest> =
+        open.iter().flat_map(|question| question.requests().iter().cloned()).collect();
+    let mut read: Vec<Vec<Option<Likelihood>>> =
+        open.iter().map(|question| vec![None; question.requests().len()]).collect();
     model.log_likelihood(&requests, &mut |index, likelihood| {
         let (question, request) = owners[index];
         read[question][request] = Some(likelihood);
         if read[question].iter().any(Option::is_none) {
             return Ok(());
         }
-        done(question, std::mem::take(&mut read[question]).into_iter().flatten().collect())
+        let all: Vec<Likelihood> = std::mem::take(&mut read[question]).into_iter().flatten().collect();
+        commit(open[question].rows(&all))
     })?;
     match read.iter().position(|read| !read.is_empty()) {
-        Some(index) => bail!("model {} gave no answer to {}", model.card().label, questions[index][0].label),
+        Some(index) => bail!("model {} gave no answer to {}", model.card().label, open[index].cases()[0]),
         None => Ok(()),
     }
 }
 
-/// Whether some case has no answer yet.
-fn is_open(cases: &[String], answered: &BTreeMap<(String, u32), ResponseRow>) -> bool {
-    !cases.iter().all(|case| answered.contains_key(&(case.clone(), 0)))
+/// Whether every case has its answer.
+fn is_answered(cases: &[String], sample: u32, answered: &Answered) -> bool {
+    cases.iter().all(|case| answered.contains_key(&(case.clone(), sample)))
 }
 
 /// A number as result files have it; null where it is not finite.

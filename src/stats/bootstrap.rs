@@ -3,6 +3,7 @@
 use rand_core::Rng;
 use rayon::prelude::*;
 
+use super::means::quantile;
 use super::random::Key;
 use super::student::{normal_cdf, normal_quantile};
 
@@ -47,10 +48,11 @@ pub fn bca<const K: usize>(
         let z = bias + normal_quantile(level);
         quantile(&drawn, normal_cdf(bias + z / (1.0 - acceleration * z)))
     };
-    Some((end(0.025), end(0.975)))
+    Some((end(0.025)?, end(0.975)?))
 }
 
-fn sum<'a, const K: usize>(clusters: impl Iterator<Item = &'a [f64; K]>) -> [f64; K] {
+/// Counts of all clusters together.
+pub(super) fn sum<'a, const K: usize>(clusters: impl Iterator<Item = &'a [f64; K]>) -> [f64; K] {
     let mut total = [0.0; K];
     for cluster in clusters {
         for (total, count) in total.iter_mut().zip(cluster) {
@@ -73,13 +75,6 @@ fn acceleration<const K: usize>(clusters: &[[f64; K]], statistic: &impl Fn(&[f64
     let power = |exponent: i32| left.iter().map(|value| (mean - value).powi(exponent)).sum::<f64>();
     let spread = 6.0 * power(2).powf(1.5);
     if spread > 0.0 { power(3) / spread } else { 0.0 }
-}
-
-/// The type-7 quantile of ascending values.
-fn quantile(sorted: &[f64], level: f64) -> f64 {
-    let place = level.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let (low, high) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * place.fract()
 }
 
 #[cfg(test)]

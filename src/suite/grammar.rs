@@ -7,8 +7,7 @@ pub enum Shape {
     Text,
     /// A whole number of at least this.
     Count(u64),
-    /// A number, with its rule in words.
-    Number(&'static str),
+    Number,
     Flag,
     /// Left empty.
     Nothing,
@@ -219,12 +218,8 @@ pub static GENERATE: Form = Form {
     name: "generate",
     fields: &[
         may("samples", Shape::Count(1), "Answers a case."),
-        may(
-            "temperature",
-            Shape::Number("a number of at least 0 (0 always takes the most likely token)"),
-            "0 or more.",
-        ),
-        may("top_p", Shape::Number("a number above 0 and at most 1 (1 cuts nothing off)"), "Above 0, at most 1."),
+        may("temperature", Shape::Number, "0 or more."),
+        may("top_p", Shape::Number, "Above 0, at most 1."),
         may("max_new_tokens", Shape::Count(1), "The longest answer."),
         may("stop", Shape::Either(&[Shape::Text, TEXTS]), "Texts at which an answer ends."),
         AS,
@@ -263,7 +258,7 @@ pub static OUTCOME: Form = Form {
     fields: &[
         must("score", Shape::Text, "The name of a score."),
         may("direction", Shape::Word(&["higher", "lower"]), "Which side of the score is the better one."),
-        must("margin", Shape::Number("a number above 0, in the score's unit"), "The largest gap that does not matter."),
+        must("margin", Shape::Number, "The largest gap that does not matter."),
         may("why", Shape::Text, "Why this margin."),
     ],
 };

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::grammar::CASES_FROM;
 use super::problem::{Mark, Place};
-use super::reader::Reader;
+use super::reader::{Reader, hex};
 use super::yaml::{Kind, Node};
 use super::{Axis, Case, ChoiceOption, Group, Listed, ListedCase, MaskList, Probe, Suite, Term, Turn, choices, slug};
 use crate::cell::unprotect;
@@ -40,7 +40,7 @@ impl Reader<'_> {
         let found = self.open(file, path, MOST_LISTED)?;
         if let Some(node) = digest {
             let wanted = self.text(file, node, "the digest of the listed cases")?;
-            let has: String = Sha256::digest(&found.text).iter().map(|byte| format!("{byte:02x}")).collect();
+            let has = hex(&Sha256::digest(&found.text));
             if wanted != has {
                 let message = format!(
                     "{} has the digest {has}, not the one that stands here: it has changed; import it anew, or write its \

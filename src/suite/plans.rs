@@ -27,15 +27,20 @@ pub(super) struct Plan<'a> {
 }
 
 impl Template {
+    /// All texts in which slots may stand.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let around = [Some(&self.text), self.system.as_ref(), self.continuation.as_ref()];
+        let turns = self.turns.iter().map(|turn| &turn.content);
+        around.into_iter().flatten().chain(turns).map(String::as_str)
+    }
+
     /// The slots of all of its texts, sorted.
     ///
     /// # Errors
     /// A sentence on a text that is no template.
     pub(super) fn slots(&self) -> Result<Vec<Slot>> {
-        let texts = [Some(&self.text), self.system.as_ref(), self.continuation.as_ref()];
-        let turns = self.turns.iter().map(|turn| &turn.content);
         let mut all = Vec::new();
-        for text in texts.into_iter().flatten().chain(turns) {
+        for text in self.texts() {
             let found =
                 slots(text).map_err(|(line, words)| anyhow!("template \"{}\", line {line}: {words}", self.name))?;
             all.extend(found);

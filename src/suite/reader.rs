@@ -254,6 +254,11 @@ impl<'a> Reader<'a> {
     }
 
     pub fn digest_hex(&self) -> String {
-        self.digest.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.digest.clone().finalize())
     }
+}
+
+/// Bytes of a digest as people write them.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

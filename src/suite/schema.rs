@@ -31,7 +31,7 @@ fn shape(of: &Shape, definitions: &mut Map<String, Value>) -> Value {
     match of {
         Shape::Text => json!({ "type": ["string", "number", "boolean"] }),
         Shape::Count(least) => json!({ "type": "integer", "minimum": least }),
-        Shape::Number(_) => json!({ "type": "number" }),
+        Shape::Number => json!({ "type": "number" }),
         Shape::Flag => json!({ "type": "boolean" }),
         Shape::Nothing => json!({ "type": "null" }),
         Shape::Word(words) => json!({ "enum": words }),

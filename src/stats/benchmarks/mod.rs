@@ -13,7 +13,7 @@ pub mod stereoset;
 pub mod winobias;
 pub mod winogender;
 
-use super::bootstrap::bca;
+use super::bootstrap::{bca, sum};
 use super::random::Address;
 
 /// A row of benchmark.csv.
@@ -48,10 +48,7 @@ impl Draws<'_> {
         clusters: &[[f64; K]],
         value: impl Fn(&[f64; K]) -> Option<f64> + Sync,
     ) -> Row {
-        let mut total = [0.0; K];
-        for cluster in clusters {
-            total.iter_mut().zip(cluster).for_each(|(total, count)| *total += count);
-        }
+        let total = sum(clusters.iter());
         let address = Address { seed: self.seed, suite: self.suite, axis: subset, pair: ["", ""], scorer: statistic };
         let interval = bca(clusters, &value, self.resamples, &address.key("benchmark"));
         Row {

@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::published::Input;
 use super::listed::MEANINGS;
+use super::reader::hex;
 use super::{ListedCase, slug};
 use crate::cell::protect;
 
@@ -162,7 +163,7 @@ impl Imported {
     /// The suite file over the cases, which lie beside it as `file`, a CSV with these bytes.
     pub fn yaml(&self, suite: &str, file: &str, csv: &[u8]) -> String {
         let benchmark = self.benchmark;
-        let digest: String = Sha256::digest(csv).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex(&Sha256::digest(csv));
         let quoted = |text: &str| Value::from(text).to_string();
         let mut out = format!(
             "# Written by `tiltmeter import {}`; import again instead of editing the cases.\nsuite: {suite}\nversion: 1\n",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Map, Value};
 
+use crate::suite::reader::hex;
 use crate::suite::{Mark, Place, slug};
 
 /// A file as read.
@@ -153,8 +154,7 @@ impl Row {
 /// A short name for a row that has no number of its own: it depends on its texts, not on its place in the file.
 pub(super) fn digest_of(texts: &[&str]) -> String {
     use sha2::{Digest as _, Sha256};
-    let digest = Sha256::digest(texts.join("\u{1F}"));
-    digest[..6].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(texts.join("\u{1F}"))[..6])
 }
 
 /// Tells apart rows of one file whose names make the same id, by counting; a file that is given twice stays an error.

@@ -35,9 +35,7 @@ struct Slot<'t> {
 
 pub(super) fn check(suite: &Suite, findings: &mut Findings) -> Result<()> {
     for template in &suite.templates {
-        let texts = [Some(&template.text), template.system.as_ref(), template.continuation.as_ref()];
-        let turns = template.turns.iter().map(|turn| &turn.content);
-        for source in texts.into_iter().flatten().chain(turns) {
+        for source in template.texts() {
             text(suite, template, source, findings)?;
         }
     }

@@ -99,10 +99,8 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) -> Result<()> {
 /// The texts of the template without its slots: what a render with nothing filled in would leave.
 pub(super) fn literal(template: &Template) -> String {
     let mut text = String::new();
-    let texts = [Some(&template.text), template.system.as_ref(), template.continuation.as_ref()];
-    let turns = template.turns.iter().map(|turn| &turn.content);
-    for source in texts.into_iter().flatten().chain(turns) {
-        let mut rest = source.as_str();
+    for source in template.texts() {
+        let mut rest = source;
         while let Some(open) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
             text.push_str(&rest[..open]);
             text.push_str(" \u{0} ");
