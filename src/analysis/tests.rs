@@ -278,7 +278,7 @@ fn a_family_beyond_25_gaps_gets_more_flips_so_that_a_clear_gap_can_pass_holm() {
 
 #[test]
 fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_outcome_without_a_scorer() {
-    use crate::suite::{Axis, GenerateSpec, Group, Outcome, Place, Probe, Suite, Template, Term};
+    use crate::suite::{Axis, GenerateSpec, Group, Outcome, Place, Probe, ScorerSpec, Suite, Template, Term};
     let term =
         |id: &str| Term { id: id.into(), forms: vec![("name".into(), id.into())], paired: true, ..Term::default() };
     let group =
@@ -301,7 +301,7 @@ fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_
         }],
         templates: vec![Template { name: "t".into(), text: "{{ gender.name }}".into(), ..Template::default() }],
         probes: vec![Probe::Generate(GenerateSpec::default())],
-        scorers: vec!["warmth".into(), "length".into()],
+        scorers: ["warmth", "length"].map(ScorerSpec::named).to_vec(),
         outcomes: vec![outcome("warmth")],
         ..Suite::default()
     };

@@ -18,7 +18,7 @@ use super::engine::EngineArgs;
 use super::output::{self, Format};
 use crate::model::files::{self, Access};
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::{self, Scorer};
+use crate::scorer::{self, Scorer, Setting};
 use crate::suite::expand::expand;
 use crate::suite::load::{Outside, load_named_or_path};
 use crate::suite::{Case, Probe, Suite};
@@ -142,7 +142,13 @@ fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<B
     };
     suites
         .iter()
-        .map(|(suite, _)| scorer::build(&suite.scorers, &suite.lexicon, encoder.clone(), max_new_tokens(suite)))
+        .map(|(suite, _)| {
+            let max_new_tokens = max_new_tokens(suite);
+            scorer::build(
+                &suite.scorers,
+                &Setting { encoder: encoder.clone(), max_new_tokens, open: args.engine.options() },
+            )
+        })
         .collect()
 }
 

@@ -23,6 +23,8 @@ pub mod problem;
 mod reader;
 mod rotation;
 pub mod schema;
+pub mod scorer;
+mod scorers;
 mod slug;
 mod spec;
 mod template;
@@ -36,6 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use case::Case;
 pub use problem::{Mark, Place};
+pub use scorer::{ScorerKind, ScorerSpec};
 pub use slug::slug;
 pub use spec::{AskAs, ChoiceOption, ChoiceSpec, ChoiceStyle, GenerateSpec, LikelihoodSpec, Probe, ProbeKind};
 
@@ -58,10 +61,8 @@ pub struct Suite {
     pub design: Design,
     /// At most one of a kind.
     pub probes: Vec<Probe>,
-    /// Names of scorers of generated text, in the order of the file.
-    pub scorers: Vec<String>,
-    /// Entries that the scorer `hurtful` looks for, in the order of their file.
-    pub lexicon: Vec<String>,
+    /// What scores generated text, in the order of the file.
+    pub scorers: Vec<ScorerSpec>,
     pub outcomes: Vec<Outcome>,
     pub gate: Gate,
     /// The published benchmark whose own statistics are computed beside the gaps, e.g. `bbq`.

@@ -133,7 +133,8 @@ impl Job {
             .iter()
             .map(|row| Answer {
                 text: &row.text,
-                tokens: row.tokens.unwrap_or(0),
+                prompt: &cases[row.case.as_str()].prompt,
+                tokens: row.tokens,
                 mask: &cases[row.case.as_str()].mask,
             })
             .collect();
@@ -143,9 +144,6 @@ impl Job {
             for (answer, scored) in written.iter().zip(scored) {
                 let (score, reason) = match scored {
                     Scored::Unscored(reason) => (None, reason),
-                    Scored::Value(_) if info.unit == "tokens" && answer.tokens.is_none() => {
-                        (None, "no token count".into())
-                    }
                     Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
                     Scored::Value(value) => (Some(value), String::new()),
                 };
