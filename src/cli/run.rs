@@ -135,7 +135,7 @@ fn load(name: &str, args: &Args) -> Result<(Suite, Vec<Case>)> {
 fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
     let needs_encoder = suites.iter().any(|(suite, _)| scorer::needs_encoder(&suite.scorers));
     let encoder = if needs_encoder {
-        let files = files::resolve_encoder(ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
+        let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
         Some(Arc::new(TextEncoder::from_files(&files)?))
     } else {
         None
@@ -151,9 +151,6 @@ fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<B
         })
         .collect()
 }
-
-/// Catalog name of the sentence encoder that the embedded heads were fitted on.
-const ENCODER: &str = "minilm-l6";
 
 fn max_new_tokens(suite: &Suite) -> usize {
     let limits = suite.probes.iter().map(|probe| match probe {

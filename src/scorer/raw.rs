@@ -36,6 +36,10 @@ impl Scorer for Raw {
         let raw: Vec<Answer<'_>> = answers.iter().map(|answer| Answer { mask: &self.nothing, ..*answer }).collect();
         self.inner.score(&raw)
     }
+
+    fn truncated(&self) -> usize {
+        self.inner.truncated()
+    }
 }
 
 /// So that a scorer and its raw twin share one head.
@@ -46,5 +50,9 @@ impl Scorer for Rc<dyn Scorer> {
 
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
         self.as_ref().score(answers)
+    }
+
+    fn truncated(&self) -> usize {
+        self.as_ref().truncated()
     }
 }

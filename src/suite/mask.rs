@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use self::letters::{Letter, letters, plain};
-use super::yaml::{Kind, parse};
-use super::{Axis, MaskList, Term, files};
+use super::words::embedded_words;
+use super::{Axis, MaskList, Term};
 
 /// The neutral word for names.
 const NAME: &str = "XYZ";
@@ -24,15 +24,8 @@ const PRONOUNS: &[(&[&str], &[&str], &str)] = &[
 ];
 
 /// Names that are English words too: in lower case they are those words.
-static WORDS_TOO: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let text = files::embedded("prompts/words/names-that-are-words.yaml").expect("the list is embedded");
-    let root = parse(text).expect("a test reads every embedded list");
-    let Kind::Map(map) = root.kind else { return HashSet::new() };
-    let words = map.into_iter().find(|(key, _)| key.text == "words").map(|(_, words)| words.kind);
-    let Some(Kind::List(words)) = words else { return HashSet::new() };
-    let text = |word: super::yaml::Node| if let Kind::Text(word) = word.kind { Some(word) } else { None };
-    words.into_iter().filter_map(text).collect()
-});
+static WORDS_TOO: LazyLock<HashSet<String>> =
+    LazyLock::new(|| embedded_words("prompts/words/names-that-are-words.yaml").into_iter().collect());
 
 /// The neutral word for a form: `name` → XYZ, pronouns → one word a class, any other → person.
 fn neutral(form: &str) -> &'static str {
