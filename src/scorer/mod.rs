@@ -3,6 +3,7 @@
 pub mod classifier;
 pub mod encoder;
 pub mod hurtful;
+pub mod judge;
 pub mod length;
 pub mod linear_head;
 mod raw;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use self::raw::Raw;
-use crate::model::OpenOptions;
+use crate::model::{self, OpenOptions};
 use crate::suite::scorer::Mask;
 use crate::suite::{MaskList, ScorerKind, ScorerSpec};
 
@@ -199,7 +200,12 @@ fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
         ScorerKind::Words(words) => {
             Box::new(words::Words::new(&spec.name, words, matches!(spec.mask, Some(Mask::On | Mask::Both))))
         }
-        ScorerKind::Head(_) | ScorerKind::Classifier(_) | ScorerKind::Judge(_) => {
+        ScorerKind::Judge(judge) => {
+            let model = model::open_any(&judge.model, &setting.open)
+                .with_context(|| format!("the judge of {:?} cannot be opened", spec.name))?;
+            Box::new(judge::Judge::new(&spec.name, &judge.rubric, model)?)
+        }
+        ScorerKind::Head(_) | ScorerKind::Classifier(_) => {
             bail!("the scorer {:?} is of a kind that this version cannot build yet", spec.name)
         }
     })

@@ -5,6 +5,7 @@
 //! [`equivalence`] decides. Undefined is `None`, never 0. Nothing here knows suites, records or files.
 
 pub mod adjust;
+pub mod association;
 pub mod benchmarks;
 pub mod bootstrap;
 pub mod effect;

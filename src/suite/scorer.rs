@@ -1,8 +1,13 @@
 //! Says what scores generated text: a scorer of the program, or one that the author sets up with a model, a file or words of their own.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use anyhow::{Context as _, Result, anyhow};
+use minijinja::Value;
+
 use super::Place;
+use super::template::{environment, render};
 
 /// One entry of `scorers:`.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +134,19 @@ pub struct Rubric {
     /// Word → value in [0, 1], in the order of the file; the score is Σ share × value.
     pub verdicts: Vec<(String, f64)>,
     pub better: Better,
+}
+
+impl Rubric {
+    /// The question about one answer.
+    ///
+    /// # Errors
+    /// When it cannot be filled.
+    pub fn ask(&self, prompt: &str, answer: &str) -> Result<String> {
+        let environment = environment();
+        let template = environment.template_from_str(&self.question).context("the rubric's question is no template")?;
+        let values = BTreeMap::from([("prompt", Value::from(prompt)), ("answer", Value::from(answer))]);
+        render(&template, &values).map_err(|(line, words)| anyhow!("the rubric's question, line {line}: {words}"))
+    }
 }
 
 impl ScorerSpec {

@@ -9,5 +9,6 @@ mod readme;
 mod report;
 mod resume;
 mod run;
+mod score;
 mod suites;
 mod workdir;

@@ -33,29 +33,30 @@ pub struct Sheet<W: Write> {
     added: Vec<String>,
     /// Keys of the first JSON object, which every other one must have when they become CSV.
     keys: Option<Vec<String>>,
+    /// The header, until the first row is written: a file whose first rows cannot be scored leaves no output.
+    header: Vec<u8>,
 }
 
 impl<W: Write> Sheet<W> {
-    /// Writes the header where the format has one.
-    pub fn begin(out: W, format: Format, rows: &Rows, added: Vec<String>) -> Result<Self> {
-        let mut sheet = Self { out, format, added, keys: None };
-        match (format, rows.raw_header()) {
+    pub fn new(out: W, format: Format, rows: &Rows, added: Vec<String>) -> Self {
+        let header = match (format, rows.raw_header()) {
             (Format::Csv, Some((raw, line_end))) => {
-                let names: Vec<String> = sheet.added.iter().map(|name| quoted(name)).collect();
-                sheet.splice(raw, format!(",{}", names.join(",")).as_bytes(), line_end)?;
+                let names: String = added.iter().map(|name| format!(",{}", quoted(name))).collect();
+                [raw, names.as_bytes(), if line_end.is_empty() { b"\n" } else { line_end }].concat()
             }
             (Format::Table, _) => {
-                let scores: Vec<&String> = sheet.scores().collect();
-                let line: String = scores.iter().map(|name| format!("{name:>WIDTH$}  ")).collect();
-                writeln!(sheet.out, "{line}text")?;
+                let scores = added.iter().filter(|name| !name.ends_with("_reason"));
+                let line: String = scores.map(|name| format!("{name:>WIDTH$}  ")).collect();
+                format!("{line}text\n").into_bytes()
             }
-            _ => {}
-        }
-        Ok(sheet)
+            _ => Vec::new(),
+        };
+        Self { out, format, added, keys: None, header }
     }
 
     /// One row with its new cells.
     pub fn write(&mut self, row: &Row, cells: &[Cell], header: Option<&[String]>) -> Result<()> {
+        self.out.write_all(&std::mem::take(&mut self.header))?;
         match (self.format, &row.cells) {
             (Format::Csv, Cells::Csv(_)) => {
                 let added: String = cells.iter().map(|cell| format!(",{}", csv_cell(cell))).collect();
@@ -101,6 +102,7 @@ impl<W: Write> Sheet<W> {
     }
 
     pub fn finish(mut self) -> Result<W> {
+        self.out.write_all(&std::mem::take(&mut self.header))?;
         self.out.flush()?;
         Ok(self.out)
     }
@@ -149,10 +151,6 @@ impl<W: Write> Sheet<W> {
             format!("{}:{value}", Value::from(name.as_str()))
         };
         self.added.iter().zip(cells).map(member).collect::<Vec<_>>().join(",")
-    }
-
-    fn scores(&self) -> impl Iterator<Item = &String> {
-        self.added.iter().filter(|name| !name.ends_with("_reason"))
     }
 }
 
