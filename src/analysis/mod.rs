@@ -21,12 +21,10 @@ use rayon::prelude::*;
 
 pub use self::decide::{decide, suite_verdict};
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
+pub use crate::record::REST;
 use crate::record::Record;
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
-
-/// The word for the other side of a gap when an axis declares no reference.
-pub const REST: &str = "rest";
 
 pub use crate::stats::equivalence::Verdict;
 

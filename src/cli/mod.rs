@@ -1,6 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod engine;
 pub mod expand;
@@ -46,6 +47,8 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = HEAD_EXAMPLES)]
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Audit(args) => done(audit::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

@@ -67,7 +67,7 @@ fn heading(run: &Run) -> String {
 }
 
 /// A column's heading, and whether its cells stand to the right.
-type Column = (&'static str, bool);
+pub type Column = (&'static str, bool);
 
 const GROUP_COLUMNS: [Column; 8] = [
     ("axis", false),
@@ -146,9 +146,9 @@ fn benchmark_cells(row: &Row) -> Vec<String> {
 }
 
 /// What an undefined number reads as.
-const NONE: &str = "n/a";
+pub const NONE: &str = "n/a";
 
-fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -> String {
+pub fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -> String {
     match (low, high) {
         (Some(low), Some(high)) => format!("{} … {}", show(low), show(high)),
         _ => NONE.into(),
@@ -156,7 +156,7 @@ fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -
 }
 
 /// Columns as wide as their widest cell, two blanks between.
-fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+pub fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let width = |index: usize| {
         let cells = rows.iter().map(|row| row[index].chars().count());
         cells.chain([columns[index].0.chars().count()]).max().unwrap_or(0)

@@ -34,4 +34,9 @@ impl Scorer for Length {
         let score = |a: &Answer<'_>| if is_empty(a) { Scored::empty() } else { Scored::Value(a.tokens as f64) };
         Ok(answers.iter().map(score).collect())
     }
+
+    /// The number of tokens is the model's own count; no fixed text has one.
+    fn has_offset(&self) -> bool {
+        false
+    }
 }

@@ -1,5 +1,6 @@
 //! Turns texts into numbers with a declared range: classifier heads, refusal, length.
 
+pub mod audit;
 pub mod classifier;
 pub mod encoder;
 pub mod hurtful;
@@ -59,6 +60,12 @@ pub trait Scorer {
 
     /// One outcome an answer, in order; an answer's outcome does not depend on the others.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>>;
+
+    /// Whether a run measures what the scorer itself adds between groups, on fixed texts. False where the score does not come from the
+    /// text, and where a text costs too much.
+    fn has_offset(&self) -> bool {
+        true
+    }
 }
 
 impl Scored {

@@ -38,6 +38,7 @@ pub use case::Case;
 pub use problem::{Mark, Place};
 pub use slug::slug;
 pub use spec::{AskAs, ChoiceOption, ChoiceSpec, ChoiceStyle, GenerateSpec, LikelihoodSpec, Probe, ProbeKind};
+pub use template::with_article;
 
 /// A suite as loaded and checked: every list resolved, every name known to exist.
 #[derive(Debug, Clone, Default)]
