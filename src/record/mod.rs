@@ -85,6 +85,23 @@ pub struct OffsetRow {
     pub masked_high: Option<f64>,
 }
 
+/// A row of similarity.csv: how far apart the answers of one cluster are, by a metric of pairs of texts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairRow {
+    pub template: String,
+    pub context: String,
+    pub axis: String,
+    pub group: String,
+    /// The group compared with, or [`REST`].
+    pub reference: String,
+    /// `cosine`, `rouge_l` or `bleu`; the values are 1 − similarity.
+    pub metric: String,
+    /// Mean over pairs of answers across the groups.
+    pub between: f64,
+    /// The same within one group, the two averaged; empty where a group has one answer.
+    pub floor: Option<f64>,
+}
+
 /// A row of records.csv: what the statistics read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

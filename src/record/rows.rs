@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::table::{Line, Sheet, Table, count, number, text};
-use super::{CaseRow, OffsetRow, Record, ResponseRow, ScoreRow};
+use super::{CaseRow, OffsetRow, PairRow, Record, ResponseRow, ScoreRow};
 
 pub const CASES: [&str; 14] = [
     "case",
@@ -45,6 +45,8 @@ pub const OFFSETS: [&str; 14] = [
     "masked_low",
     "masked_high",
 ];
+
+pub const PAIRS: [&str; 8] = ["template", "context", "axis", "group", "reference", "metric", "between", "floor"];
 
 /// cases.csv, sorted by case.
 pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
@@ -267,6 +269,50 @@ pub fn read_offsets(path: &Path) -> Result<Vec<OffsetRow>> {
                 masked_offset: line.number("masked_offset")?,
                 masked_low: line.number("masked_low")?,
                 masked_high: line.number("masked_high")?,
+            })
+        })
+        .collect()
+}
+
+/// similarity.csv, sorted by every column but the values.
+pub fn write_pairs(rows: &[PairRow]) -> Vec<u8> {
+    fn key(row: &PairRow) -> [&str; 5] {
+        [&row.axis, &row.group, &row.metric, &row.template, &row.context].map(String::as_str)
+    }
+    let mut rows: Vec<&PairRow> = rows.iter().collect();
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut table = Table::new(&PAIRS);
+    for row in rows {
+        table.push([
+            text(&row.template),
+            text(&row.context),
+            text(&row.axis),
+            text(&row.group),
+            text(&row.reference),
+            text(&row.metric),
+            number(Some(row.between)),
+            number(row.floor),
+        ]);
+    }
+    table.into_bytes()
+}
+
+/// Reads a similarity.csv.
+pub fn read_pairs(path: &Path) -> Result<Vec<PairRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&PAIRS)?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(PairRow {
+                template: line.text("template"),
+                context: line.text("context"),
+                axis: line.text("axis"),
+                group: line.text("group"),
+                reference: line.text("reference"),
+                metric: line.text("metric"),
+                between: line.needed("between")?,
+                floor: line.number("floor")?,
             })
         })
         .collect()

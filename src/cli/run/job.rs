@@ -17,7 +17,7 @@ use crate::record::manifest::{
 };
 use crate::record::{Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
-use crate::scorer::{Answer, Scored, Scorer};
+use crate::scorer::{Answer, Scored, Scorer, audit};
 use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, ProbeKind, Suite, Vary};
 
 /// What a run folder holds beside its manifest.
@@ -102,10 +102,20 @@ impl Job {
         folder.write("responses.csv", &rows::write_responses(&answers))?;
         folder.write("scores.csv", &rows::write_scores(&scores))?;
         folder.write("records.csv", &rows::write_records(&self.records(&scores)))?;
+        let mut files = FILES.to_vec();
+        // Where nothing is written there is nothing that a scorer of text could tilt.
+        let offsets = if asks_for_text(&self.suite) { audit::offsets(&self.scorers, &self.suite)? } else { Vec::new() };
+        if !offsets.is_empty() {
+            folder.write("offsets.csv", &rows::write_offsets(&offsets))?;
+            files.push("offsets.csv");
+        }
         let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
         folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
         folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        let mut files = FILES.to_vec();
+        if !run.tables.floors.is_empty() {
+            folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
+            files.push("noise_floor.csv");
+        }
         if self.suite.benchmark.is_some() {
             folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
             files.push("benchmark.csv");
@@ -195,6 +205,10 @@ impl Job {
         }
         records
     }
+}
+
+fn asks_for_text(suite: &Suite) -> bool {
+    suite.probes.iter().any(|probe| probe.kind() == ProbeKind::Generate)
 }
 
 fn manifest(
