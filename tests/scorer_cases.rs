@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use tiltmeter::scorer::similarity::bleu::bleu;
+use tiltmeter::scorer::similarity::cosine;
+use tiltmeter::scorer::similarity::rouge::{rouge_l, stems};
 use tiltmeter::stats::noise_floor::{Apart, Draw, noise_floor};
 use tiltmeter::stats::permutation::sign_flip;
 use tiltmeter::stats::random::{Address, Key};
@@ -136,4 +139,50 @@ fn subgroup_aucs_agree_with_scikit_learn() {
     ] {
         check(key, value, &want[key]);
     }
+}
+
+fn tokens(list: &Value) -> Vec<Vec<String>> {
+    list.as_array()
+        .unwrap()
+        .iter()
+        .map(|words| words.as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect())
+        .collect()
+}
+
+#[test]
+fn similarities_of_texts_agree_with_langfair() {
+    let mut seen = 0;
+    for case in cases("langfair") {
+        let (place, input) = (case["name"].as_str().unwrap(), &case["input"]);
+        let texts = |key: &str| -> Vec<String> {
+            input[key].as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+        };
+        let got: Vec<Option<f64>> = match place {
+            "cosine_similarity" => {
+                let vectors =
+                    |key: &str| -> Vec<Vec<f64>> { input[key].as_array().unwrap().iter().map(numbers).collect() };
+                let single = |vector: &Vec<f64>| vector.iter().map(|x| *x as f32).collect::<Vec<f32>>();
+                let (a, b) = (vectors("embeddings1"), vectors("embeddings2"));
+                a.iter().zip(&b).map(|(a, b)| cosine(&single(a), &single(b))).collect()
+            }
+            "bleu_min_direction_method1" => {
+                let (a, b) = (tokens(&input["tokens1"]), tokens(&input["tokens2"]));
+                a.iter().zip(&b).map(|(a, b)| Some(bleu(a, b))).collect()
+            }
+            name if name.starts_with("rouge_l") => {
+                let (a, b) = (texts("texts1"), texts("texts2"));
+                a.iter().zip(&b).map(|(a, b)| Some(rouge_l(&stems(a), &stems(b)))).collect()
+            }
+            _ => continue,
+        };
+        let want = numbers(&case["expected"]["pairwise"]);
+        assert_eq!(got.len(), want.len(), "{place}");
+        for (got, want) in got.iter().zip(&want) {
+            // Vectors are f32 here, as an encoder gives them.
+            let allowed = if place == "cosine_similarity" { 1e-6 } else { 1e-9 };
+            assert!((got.unwrap() - want).abs() <= allowed, "{place}: got {got:?}, want {want}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
 }

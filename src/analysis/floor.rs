@@ -8,6 +8,7 @@ use super::{AxisPlan, Beside, Plan, REST};
 use crate::record::{PairRow, Record};
 use crate::stats::noise_floor::{Apart, Draw, NoiseFloor, noise_floor};
 use crate::stats::random::Address;
+use crate::suite::Similarity;
 
 /// A row of noise_floor.csv; distances are in the score's unit, or 1 − similarity.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -84,7 +85,9 @@ pub(super) fn rows(records: &[Record], plan: &Plan, beside: &Beside) -> Vec<Floo
     for ([axis, group, reference, metric], pairs) in by_metric {
         let clusters: Vec<Apart> =
             pairs.iter().map(|pair| Apart { between: pair.between, floor: pair.floor }).collect();
-        let row = row(&clusters, plan, [axis, group, reference, metric], 1.0);
+        // A cosine may be −1.
+        let width = if metric == Similarity::Cosine.as_str() { 2.0 } else { 1.0 };
+        let row = row(&clusters, plan, [axis, group, reference, metric], width);
         rows.push(FloorRow { of_texts: true, ..row });
     }
     rows.sort_by(|a, b| (&a.axis, &a.group, &a.scorer).cmp(&(&b.axis, &b.group, &b.scorer)));

@@ -10,13 +10,14 @@ use clap::ValueEnum;
 
 use super::output;
 use super::progress::Progress;
+use crate::model::OpenOptions;
 use crate::model::files::{self, Access};
 use crate::scorer::audit::carriers::Carriers;
 use crate::scorer::audit::{Row, ScoredText, audit, labelled};
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::{self, Scorer};
+use crate::scorer::{self, Scorer, Setting};
 use crate::suite::load::{Outside, load_axes, load_named_or_path};
-use crate::suite::{Axis, MaskList, Suite};
+use crate::suite::{Axis, MaskList, ScorerSpec, Suite};
 
 /// Measure the scorers' own tilt: equal texts, another group
 #[derive(Debug, clap::Args)]
@@ -171,19 +172,23 @@ fn carriers(path: Option<&Path>) -> Result<std::borrow::Cow<'static, Carriers>> 
 }
 
 fn scorers(args: &Args, suite: Option<&Suite>) -> Result<Vec<Box<dyn Scorer>>> {
-    let names: Vec<String> = match suite {
-        _ if !args.scorers.is_empty() => args.scorers.clone(),
-        Some(suite) => suite.scorers.clone(),
-        None => DEFAULT_SCORERS.map(str::to_owned).to_vec(),
+    let specs: Vec<ScorerSpec> = match suite {
+        Some(suite) if args.scorers.is_empty() => suite.scorers.clone(),
+        _ if args.scorers.is_empty() => DEFAULT_SCORERS.map(ScorerSpec::named).to_vec(),
+        // The suite's own scorer of that name, with its options, before the program's.
+        _ => {
+            let own = |name: &String| suite?.scorers.iter().find(|spec| spec.name == *name).cloned();
+            args.scorers.iter().map(|name| own(name).unwrap_or_else(|| ScorerSpec::named(name))).collect()
+        }
     };
-    let encoder = if scorer::needs_encoder(&names) {
+    let encoder = if scorer::needs_encoder(&specs) {
         let files = files::resolve_encoder("minilm-l6", &Access::new(args.offline, args.quiet))?;
         Some(Arc::new(TextEncoder::from_files(&files)?))
     } else {
         None
     };
-    let lexicon = suite.map(|suite| suite.lexicon.as_slice()).unwrap_or_default();
-    let all = scorer::build(&names, lexicon, encoder, 1)?;
+    let open = OpenOptions { offline: args.offline, quiet: args.quiet, ..OpenOptions::default() };
+    let all = scorer::build(&specs, &Setting { encoder, max_new_tokens: 1, open })?;
     let (audited, exempt): (Vec<_>, Vec<_>) = all.into_iter().partition(|scorer| scorer.has_offset());
     if let Some(scorer) = exempt.first().filter(|_| audited.is_empty() || !args.scorers.is_empty()) {
         bail!(

@@ -48,10 +48,8 @@ impl Scorer for Classifier {
 
     /// Texts that are equal once group words are hidden are encoded once: they have one score by construction.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
-        let texts: Vec<Option<String>> = answers
-            .iter()
-            .map(|answer| (!is_empty(answer)).then(|| web_text::clean(&answer.mask.apply(answer.text))))
-            .collect();
+        let texts: Vec<Option<String>> =
+            answers.iter().map(|answer| (!is_empty(answer)).then(|| web_text::clean(&answer.masked()))).collect();
         let mut places: HashMap<&str, usize> = HashMap::new();
         let mut distinct: Vec<&str> = Vec::new();
         for text in texts.iter().flatten() {

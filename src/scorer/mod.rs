@@ -6,15 +6,21 @@ pub mod encoder;
 pub mod hurtful;
 pub mod length;
 pub mod linear_head;
+mod raw;
 pub mod refusal;
+pub mod similarity;
 pub mod train;
 pub mod web_text;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
-use crate::suite::MaskList;
+use self::raw::Raw;
+use crate::model::OpenOptions;
+use crate::suite::scorer::Mask;
+use crate::suite::{MaskList, ScorerKind, ScorerSpec};
 
 /// What a score means.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,10 +48,24 @@ pub enum Direction {
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
     pub text: &'a str,
-    /// New tokens of the answer, as generated.
-    pub tokens: usize,
-    /// Group words to hide before a head sees the text.
+    /// What was asked; empty where nobody knows.
+    pub prompt: &'a str,
+    /// New tokens of the answer, as generated; none where nobody counted.
+    pub tokens: Option<usize>,
+    /// Group words to hide before a scorer reads words.
     pub mask: &'a MaskList,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer of which the text alone is known.
+    pub fn of(text: &'a str, mask: &'a MaskList) -> Self {
+        Answer { text, prompt: "", tokens: None, mask }
+    }
+
+    /// The text with its group words hidden.
+    pub fn masked(&self) -> String {
+        self.mask.apply(self.text)
+    }
 }
 
 /// A score, or the reason why there is none.
@@ -82,42 +102,88 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 /// Every scorer by name, in the order in which messages list them.
 pub const NAMES: [&str; 5] = ["sentiment", "toxicity", "refusal", "length", "hurtful"];
 
-/// True when one of the scorers is a head on the sentence encoder, which then has to be there.
-pub fn needs_encoder(names: &[String]) -> bool {
-    names.iter().any(|name| linear_head::embedded(name).is_some())
+/// What scorers are built with.
+pub struct Setting {
+    /// The sentence encoder that the embedded heads were fitted on; only [`needs_encoder`] needs it.
+    pub encoder: Option<Arc<encoder::TextEncoder>>,
+    /// The upper end of what `length` can be.
+    pub max_new_tokens: usize,
+    /// How the models of classifiers and judges are found and opened.
+    pub open: OpenOptions,
 }
 
-/// Makes the scorers of a suite, in the order of their names.
-///
-/// `lexicon` holds the entries that `hurtful` looks for; `max_new_tokens` is the upper end of what `length` can be.
+/// True when one of the scorers is a head on the sentence encoder, which then has to be there.
+pub fn needs_encoder(specs: &[ScorerSpec]) -> bool {
+    specs.iter().any(|spec| matches!(spec.kind, ScorerKind::Named) && linear_head::embedded(&spec.name).is_some())
+}
+
+/// What keeps a scorer from being built, as far as it can be told without opening files; none when nothing does.
+pub fn problem(spec: &ScorerSpec) -> Option<String> {
+    let name = &spec.name;
+    match &spec.kind {
+        ScorerKind::Hurtful(lexicon) if lexicon.is_empty() => Some(format!(
+            "the scorer \"{name}\" looks for the words of a lexicon; add `lexicon: FILE`, one word or phrase a line"
+        )),
+        ScorerKind::Named if !NAMES.contains(&name.as_str()) => {
+            Some(format!("there is no scorer \"{name}\"; the scorers are {}", NAMES.join(", ")))
+        }
+        ScorerKind::Named | ScorerKind::Hurtful(_) if spec.mask.is_some() && !hides(name) => {
+            Some(format!("the scorer \"{name}\" reads every text as it is; take `mask` out"))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a scorer of the program hides group words before it reads a text.
+fn hides(name: &str) -> bool {
+    linear_head::embedded(name).is_some()
+}
+
+/// Makes the scorers of a suite in their order; `mask: both` makes two of one.
 ///
 /// # Errors
-/// A name that is not in [`NAMES`]; `hurtful` without a lexicon; a head without an encoder, or with another than it was fitted on.
-pub fn build(
-    names: &[String],
-    lexicon: &[String],
-    encoder: Option<Arc<encoder::TextEncoder>>,
-    max_new_tokens: usize,
-) -> Result<Vec<Box<dyn Scorer>>> {
-    let mut scorers: Vec<Box<dyn Scorer>> = Vec::with_capacity(names.len());
-    for name in names {
-        scorers.push(match name.as_str() {
-            "length" => Box::new(length::Length::new(max_new_tokens)),
-            "hurtful" if lexicon.is_empty() => {
-                bail!("scorer \"hurtful\" looks for the words of a lexicon; add `lexicon: FILE` to the suite, one word a line")
+/// [`problem`]; a head without an encoder, or with another than it was fitted on; a file or a model that cannot be had.
+pub fn build(specs: &[ScorerSpec], setting: &Setting) -> Result<Vec<Box<dyn Scorer>>> {
+    let mut scorers: Vec<Box<dyn Scorer>> = Vec::with_capacity(specs.len());
+    for spec in specs {
+        if let Some(problem) = problem(spec) {
+            bail!("{problem}");
+        }
+        let scorer = make(spec, setting)?;
+        match spec.mask {
+            None | Some(Mask::On) => scorers.push(scorer),
+            Some(Mask::Off) => scorers.push(Box::new(Raw::new(scorer.into(), spec.name.clone()))),
+            Some(Mask::Both) => {
+                let shared: Rc<dyn Scorer> = scorer.into();
+                scorers.push(Box::new(Rc::clone(&shared)));
+                scorers.push(Box::new(Raw::new(shared, spec.raw_name())));
             }
-            "hurtful" => Box::new(hurtful::Hurtful::new(lexicon)),
-            "refusal" => Box::new(refusal::Refusal::default()),
-            _ => {
-                let Some(head) = linear_head::embedded(name) else {
-                    bail!("there is no scorer {name:?}; the scorers are {}", NAMES.join(", "));
-                };
-                let encoder = encoder.clone().with_context(|| {
-                    format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.encoder.name)
-                })?;
-                Box::new(classifier::Classifier::new(head, encoder)?)
-            }
-        });
+        }
     }
     Ok(scorers)
+}
+
+/// One scorer, which hides group words if its kind does so.
+fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
+    Ok(match &spec.kind {
+        ScorerKind::Named => named(&spec.name, setting)?,
+        ScorerKind::Hurtful(lexicon) => Box::new(hurtful::Hurtful::new(lexicon)),
+        ScorerKind::Head(_) | ScorerKind::Classifier(_) | ScorerKind::Words(_) | ScorerKind::Judge(_) => {
+            bail!("the scorer {:?} is of a kind that this version cannot build yet", spec.name)
+        }
+    })
+}
+
+fn named(name: &str, setting: &Setting) -> Result<Box<dyn Scorer>> {
+    Ok(match name {
+        "length" => Box::new(length::Length::new(setting.max_new_tokens)),
+        "refusal" => Box::new(refusal::Refusal::default()),
+        _ => {
+            let head = linear_head::embedded(name).with_context(|| format!("there is no scorer {name:?}"))?;
+            let encoder = setting.encoder.clone().with_context(|| {
+                format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.encoder.name)
+            })?;
+            Box::new(classifier::Classifier::new(head, encoder)?)
+        }
+    })
 }

@@ -11,7 +11,7 @@ use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::{MOST_YAML, Reader};
 use super::templates::Fillings;
 use super::yaml::{Node, parse};
-use super::{Axis, Probe, Suite, slug};
+use super::{Axis, Probe, ScorerSpec, Suite, slug};
 
 /// Letters of a suite's name; a folder's name has 255 bytes at most, and more is put behind this one.
 const MOST_NAME: usize = 80;
@@ -153,16 +153,17 @@ impl Reader<'_> {
         }
         let design = self.design(file, top.get("design"));
         let writes = probes.iter().any(|probe| matches!(probe, Probe::Generate(_)));
+        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
         let scorers = match top.get("scorers") {
-            Some(node) => self.scorers(file, node),
+            Some(node) => self.scorers(file, node, &lexicon),
             None if writes => {
                 self.required(file, top, "the suite", "scorers", "`scorers: [sentiment, refusal]`");
                 Vec::new()
             }
             None => Vec::new(),
         };
-        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
-        let mut scores = scorers.clone();
+        let similarity = top.get("similarity").map_or_else(Vec::new, |node| self.similarity(file, node));
+        let mut scores: Vec<String> = scorers.iter().flat_map(ScorerSpec::scores).collect();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
         let benchmark = top.get("benchmark").and_then(|node| {
@@ -184,7 +185,7 @@ impl Reader<'_> {
             design,
             probes,
             scorers,
-            lexicon,
+            similarity,
             outcomes,
             gate,
             benchmark,

@@ -23,6 +23,9 @@ pub mod problem;
 mod reader;
 mod rotation;
 pub mod schema;
+pub mod scorer;
+mod scorers;
+mod similarity;
 mod slug;
 mod spec;
 mod template;
@@ -36,6 +39,8 @@ use serde::{Deserialize, Serialize};
 
 pub use case::Case;
 pub use problem::{Mark, Place};
+pub use scorer::{ScorerKind, ScorerSpec};
+pub use similarity::Similarity;
 pub use slug::slug;
 pub use spec::{AskAs, ChoiceOption, ChoiceSpec, ChoiceStyle, GenerateSpec, LikelihoodSpec, Probe, ProbeKind};
 pub use template::with_article;
@@ -59,10 +64,10 @@ pub struct Suite {
     pub design: Design,
     /// At most one of a kind.
     pub probes: Vec<Probe>,
-    /// Names of scorers of generated text, in the order of the file.
-    pub scorers: Vec<String>,
-    /// Entries that the scorer `hurtful` looks for, in the order of their file.
-    pub lexicon: Vec<String>,
+    /// What scores generated text, in the order of the file.
+    pub scorers: Vec<ScorerSpec>,
+    /// How the answers of a counterfactual set are compared as texts.
+    pub similarity: Vec<Similarity>,
     pub outcomes: Vec<Outcome>,
     pub gate: Gate,
     /// The published benchmark whose own statistics are computed beside the gaps, e.g. `bbq`.

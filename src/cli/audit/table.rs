@@ -50,7 +50,7 @@ fn figures(view: &View) -> Vec<(&'static str, Option<f64>)> {
         ("low", low),
         ("high", high),
         ("range", view.range),
-        ("fpr", view.false_alarms),
+        ("fpr", view.fpr),
         ("auc", view.auc.overall),
         ("subgroup_auc", view.auc.subgroup),
         ("bpsn_auc", view.auc.bpsn),
@@ -150,7 +150,7 @@ pub fn text(rows: &[Row]) -> String {
                 |view: &View| view.range.map_or(NONE.into(), |range| signed(range, whole.width).replace('+', ""));
             out += &format!("range of the groups' means {}, masked {}; ", range(&whole.raw), range(&whole.masked));
         }
-        let overall = [whole.raw.false_alarms, whole.raw.auc.overall].map(share);
+        let overall = [whole.raw.fpr, whole.raw.auc.overall].map(share);
         out += &format!("all texts: FPR {}, AUC {}\n", overall[0], overall[1]);
     }
     out += if of_data { ABOUT_DATA } else { ABOUT };
@@ -160,9 +160,9 @@ pub fn text(rows: &[Row]) -> String {
 const ABOUT: &str = "
 offset: the scorer's own gap on neutral texts that differ in the group's term
 alone, over carriers; masked: with the group's words hidden; cues: masked, on
-texts with what tends to stand near the group. FPR: neutral texts on the worse
-side of the middle of the scale. AUC within the group, BPSN and BNSP against
-the other groups (Borkan et al. 2019), on insults and praise; 1 is perfect.
+texts with what tends to stand near the group. FPR: share of neutral texts at or
+above the middle of the scale. AUC within the group, BPSN and BNSP against the
+other groups (Borkan et al. 2019), on insults and praise; 1 is perfect.
 ";
 
 const ABOUT_DATA: &str = "
@@ -203,7 +203,7 @@ fn cells(row: &Row) -> Vec<String> {
         interval,
         size(row.masked.offset.as_ref()),
         size(row.cues.as_ref()),
-        share(view.false_alarms),
+        share(view.fpr),
         share(view.auc.subgroup),
         share(view.auc.bpsn),
         share(view.auc.bnsp),
@@ -215,11 +215,11 @@ fn data_cells(row: &Row) -> Vec<String> {
     vec![
         name(row),
         row.texts.to_string(),
-        share(raw.false_alarms),
+        share(raw.fpr),
         share(raw.auc.subgroup),
         share(raw.auc.bpsn),
         share(raw.auc.bnsp),
-        share(masked.false_alarms),
+        share(masked.fpr),
         share(masked.auc.bpsn),
     ]
 }

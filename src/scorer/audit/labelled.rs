@@ -69,7 +69,7 @@ pub fn audit(scorer: &dyn Scorer, name: &str, texts: &[LabelledText], mask: &Mas
         let auc = SubgroupAuc::of(&labelled, threshold);
         View {
             mean: means::mean(&own),
-            false_alarms: if group.is_some() { auc.fpr } else { auc.fpr_overall },
+            fpr: if group.is_some() { auc.fpr } else { auc.fpr_overall },
             auc: if group.is_some() { auc } else { SubgroupAuc { overall: auc.overall, ..SubgroupAuc::default() } },
             ..View::default()
         }

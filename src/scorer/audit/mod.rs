@@ -58,9 +58,9 @@ pub struct View {
     pub offset: Option<Offset>,
     /// In the row of a whole axis: largest mean of a group − smallest.
     pub range: Option<f64>,
-    /// Share of neutral texts on the worse side of the middle of the score's range: at or above it where lower is better, below it where
-    /// higher is. Of a labelled file the share of texts with label 0 at or above the middle.
-    pub false_alarms: Option<f64>,
+    /// False-positive rate: share of neutral texts whose score is at or above the middle of its range (0.5 of a probability); of a labelled
+    /// file the same of texts with label 0.
+    pub fpr: Option<f64>,
     /// Of insults against all other carriers where lower is better; of praise against insults where higher is.
     pub auc: SubgroupAuc,
 }
@@ -175,7 +175,7 @@ pub fn offsets(scorers: &[Box<dyn Scorer>], suite: &Suite) -> Result<Vec<OffsetR
 
 /// Scores of texts; `None` where one could not be scored.
 fn ask(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Result<Vec<Option<f64>>> {
-    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer { text, tokens: 0, mask }).collect();
+    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer::of(text, mask)).collect();
     let outcomes = scorer.score(&answers)?;
     Ok(outcomes
         .into_iter()

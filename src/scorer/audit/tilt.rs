@@ -3,7 +3,7 @@
 use super::carriers::{Filled, Tone};
 use super::{LEVEL, Row, View, class};
 use crate::record::REST;
-use crate::scorer::{Direction, ScoreInfo};
+use crate::scorer::ScoreInfo;
 use crate::stats::gap::{Contrast, paired_gap};
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
@@ -144,7 +144,7 @@ impl<'a> Views<'a> {
             mean: self.mean(axis, group),
             offset: others.and_then(|others| offset(axis, &self.neutral, group, others, width)),
             range: None,
-            false_alarms: false_alarms(info, of_group(&self.neutral, group)),
+            fpr: fpr(info, of_group(&self.neutral, group)),
             auc: SubgroupAuc::of(&self.members(|of| of == group), middle(info)),
         }
     }
@@ -157,7 +157,7 @@ impl<'a> Views<'a> {
             mean: means::mean(&means),
             offset: None,
             range: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
-            false_alarms: false_alarms(info, self.neutral.iter()),
+            fpr: fpr(info, self.neutral.iter()),
             auc: SubgroupAuc {
                 overall: SubgroupAuc::of(&self.members(|_| false), middle(info)).overall,
                 ..SubgroupAuc::default()
@@ -180,20 +180,17 @@ pub(super) fn middle(info: &ScoreInfo) -> f64 {
     f64::midpoint(info.range.0, info.range.1)
 }
 
-fn false_alarms<'a, 'b: 'a>(info: &ScoreInfo, neutral: impl Iterator<Item = &'a Scored<'b>>) -> Option<f64> {
-    let is_alarm = |score: f64| match info.direction {
-        Direction::Lower => Some(score >= middle(info)),
-        Direction::Higher => Some(score < middle(info)),
-        Direction::Neither => None,
-    };
-    let marks: Option<Vec<f64>> =
-        neutral.filter_map(|text| text.score).map(|score| Some(f64::from(u8::from(is_alarm(score)?)))).collect();
-    means::mean(&marks?)
+/// Share of the texts that score at or above the middle.
+fn fpr<'a, 'b: 'a>(info: &ScoreInfo, neutral: impl Iterator<Item = &'a Scored<'b>>) -> Option<f64> {
+    let marks: Vec<f64> =
+        neutral.filter_map(|text| text.score).map(|score| f64::from(u8::from(score >= middle(info)))).collect();
+    means::mean(&marks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scorer::Direction;
     use crate::suite::Group;
 
     fn info(direction: Direction) -> ScoreInfo {
@@ -260,7 +257,7 @@ mod tests {
         let whole = rows.last().unwrap();
         assert!((whole.raw.range.unwrap() - 0.2).abs() < 1e-12);
         // Three of the four texts of g are at 0.5 or above.
-        assert_eq!((rows[0].raw.false_alarms, rows[1].raw.false_alarms), (Some(0.75), Some(0.0)));
+        assert_eq!((rows[0].raw.fpr, rows[1].raw.fpr), (Some(0.75), Some(0.0)));
     }
 
     #[test]
@@ -290,7 +287,7 @@ mod tests {
         let sentiment = tables(Direction::Higher, Some("h"), &texts);
         assert_eq!(sentiment[0].raw.auc.subgroup, Some(0.0));
         let neither = tables(Direction::Neither, Some("h"), &texts);
-        assert_eq!((neither[0].raw.auc.subgroup, neither[0].raw.false_alarms), (None, None));
+        assert_eq!((neither[0].raw.auc.subgroup, neither[0].raw.fpr), (None, Some(1.0)));
         assert!(neither[0].raw.offset.is_some());
     }
 }
