@@ -15,6 +15,7 @@ use crate::model::files::{self, Access};
 use crate::scorer::audit::carriers::Carriers;
 use crate::scorer::audit::{Row, ScoredText, audit, labelled};
 use crate::scorer::encoder::TextEncoder;
+use crate::scorer::linear_head::embedded;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::load::{Outside, load_axes, load_named_or_path};
 use crate::suite::{Axis, MaskList, ScorerSpec, Suite};
@@ -22,7 +23,7 @@ use crate::suite::{Axis, MaskList, ScorerSpec, Suite};
 /// Measure the scorers' own tilt: equal texts, another group
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Scorers; those of the suite, or sentiment and toxicity, when left out
+    /// Scorers; those of the suite, or the heads that the program carries, when left out
     #[arg(value_name = "SCORER")]
     scorers: Vec<String>,
 
@@ -87,9 +88,6 @@ Examples:
   tiltmeter audit toxicity --axis religion
   tiltmeter audit toxicity --data labelled.csv  subgroup, BPSN and BNSP AUC on your own texts
   tiltmeter audit sentiment --format csv --texts texts.csv -o audit.csv";
-
-/// Scorers that are audited when nobody names any.
-const DEFAULT_SCORERS: [&str; 2] = ["sentiment", "toxicity"];
 
 pub fn run(args: &Args) -> Result<()> {
     if let Some(threads) = args.threads {
@@ -165,6 +163,11 @@ fn axes(suite: Option<&Suite>, wanted: &[String]) -> Result<Vec<Axis>> {
     Ok(axes)
 }
 
+/// What is audited when nobody names any: the heads that the program carries.
+fn heads() -> Vec<ScorerSpec> {
+    scorer::NAMES.into_iter().filter(|name| embedded(name).is_some()).map(ScorerSpec::named).collect()
+}
+
 fn carriers(path: Option<&Path>) -> Result<std::borrow::Cow<'static, Carriers>> {
     let Some(path) = path else { return Ok(std::borrow::Cow::Borrowed(Carriers::shipped())) };
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -174,7 +177,7 @@ fn carriers(path: Option<&Path>) -> Result<std::borrow::Cow<'static, Carriers>> 
 fn scorers(args: &Args, suite: Option<&Suite>) -> Result<Vec<Box<dyn Scorer>>> {
     let specs: Vec<ScorerSpec> = match suite {
         Some(suite) if args.scorers.is_empty() => suite.scorers.clone(),
-        _ if args.scorers.is_empty() => DEFAULT_SCORERS.map(ScorerSpec::named).to_vec(),
+        _ if args.scorers.is_empty() => heads(),
         // The suite's own scorer of that name, with its options, before the program's.
         _ => {
             let own = |name: &String| suite?.scorers.iter().find(|spec| spec.name == *name).cloned();

@@ -70,6 +70,10 @@ impl SubgroupAuc {
     /// Generalised mean of subgroup, BPSN and BNSP AUC, (Σ x⁻⁵ / 3)^(−1/5): near the worst of the three. `None` unless all are there.
     pub fn generalised(&self) -> Option<f64> {
         let three = [self.subgroup?, self.bpsn?, self.bnsp?];
+        // The limit: 0 to the power −5 is no number.
+        if three.contains(&0.0) {
+            return Some(0.0);
+        }
         let powers: Vec<f64> = three.iter().map(|auc| auc.powf(POWER)).collect();
         Some(means::mean(&powers)?.powf(1.0 / POWER))
     }

@@ -54,9 +54,12 @@ fn the_offset_of_a_lexicon_that_holds_one_of_two_names_is_a_half() {
     assert_eq!(groups, ["man", "woman", ""]);
     // Every carrier names the person once: 1 of the 2 names is a hit in each of the 24.
     assert_eq!((cell(&table, 2, "carriers"), cell(&table, 2, "terms")), ("24", "2"));
-    assert_eq!((cell(&table, 2, "mean"), cell(&table, 2, "offset"), cell(&table, 2, "reference")), ("0.5", "0.5", "man"));
+    assert_eq!(
+        (cell(&table, 2, "mean"), cell(&table, 2, "offset"), cell(&table, 2, "reference")),
+        ("0.5", "0.5", "man")
+    );
     assert_eq!((cell(&table, 1, "mean"), cell(&table, 1, "offset"), cell(&table, 1, "reference")), ("0", "", ""));
-    assert_eq!((cell(&table, 3, "range"), cell(&table, 2, "fpr"), cell(&table, 3, "fpr")), ("0.5", "0.5", "0.25"));
+    assert_eq!((cell(&table, 3, "spread"), cell(&table, 2, "fpr"), cell(&table, 3, "fpr")), ("0.5", "0.5", "0.25"));
     // Insults with the name are hits, others are not: 12 × 2 positives, half at 1; 36 × 2 others, half at 1.
     assert_eq!((cell(&table, 2, "subgroup_auc"), cell(&table, 2, "bpsn_auc")), ("0.5", "0.25"));
     assert_eq!(cell(&table, 2, "bnsp_auc"), "0.75");
@@ -117,7 +120,10 @@ fn an_audit_of_nothing_is_refused_and_says_what_there_is() {
 fn a_run_has_its_scorers_offsets_beside_the_gaps_and_report_prints_the_same() {
     let workdir = tilted();
     let text = workdir.ok(&["run", "tilted.yaml", "--model", "scripted:script.yaml"]);
-    assert!(text.contains("What the scorers add by themselves") && text.contains("woman − man        hurtful  +0.500"), "{text}");
+    assert!(
+        text.contains("What the scorers add by themselves") && text.contains("woman − man        hurtful  +0.500"),
+        "{text}"
+    );
     assert!(text.contains("How far answers about two groups are apart") && text.contains("rouge_l"), "{text}");
     assert_eq!(workdir.ok(&["report", "results"]), text);
     let folder = workdir.run_folder();
@@ -129,7 +135,9 @@ fn a_run_has_its_scorers_offsets_beside_the_gaps_and_report_prints_the_same() {
     let number = |column: &str| cell(&gaps, hurtful, column).parse::<f64>().unwrap();
     assert!((number("gap") - 0.5 - number("gap_corrected")).abs() < 1e-9);
     let floors = workdir.read(&format!("{folder}/noise_floor.csv"));
-    assert!(floors.starts_with("suite,axis,group,reference,scorer,clusters,between,floor,excess,low,high,se,df,p,status\n"));
+    assert!(
+        floors.starts_with("suite,axis,group,reference,scorer,clusters,between,floor,excess,low,high,se,df,p,status\n")
+    );
     assert!(floors.contains(",bleu,2,") && floors.contains(",refusal,2,"), "{floors}");
 }
 

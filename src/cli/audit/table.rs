@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Map, Value, json};
 
 use crate::record::table::{Table, count, number, text as cell};
-use crate::report::sentence::signed;
+use crate::report::sentence::{plain, signed};
 use crate::report::terminal::{Column, NONE, interval, table};
 use crate::scorer::audit::{Row, ScoredText, View};
 use crate::stats::scorer_offset::Offset;
@@ -49,7 +49,7 @@ fn figures(view: &View) -> Vec<(&'static str, Option<f64>)> {
         ("offset", offset),
         ("low", low),
         ("high", high),
-        ("range", view.range),
+        ("spread", view.spread),
         ("fpr", view.fpr),
         ("auc", view.auc.overall),
         ("subgroup_auc", view.auc.subgroup),
@@ -146,9 +146,8 @@ pub fn text(rows: &[Row]) -> String {
         } else {
             out += &heading(groups, whole);
             out += &table(&COLUMNS, groups.iter().map(cells).collect());
-            let range =
-                |view: &View| view.range.map_or(NONE.into(), |range| signed(range, whole.width).replace('+', ""));
-            out += &format!("range of the groups' means {}, masked {}; ", range(&whole.raw), range(&whole.masked));
+            let spread = |view: &View| view.spread.map_or(NONE.into(), |spread| plain(spread, whole.width));
+            out += &format!("spread of the groups' means {}, masked {}; ", spread(&whole.raw), spread(&whole.masked));
         }
         let overall = [whole.raw.fpr, whole.raw.auc.overall].map(share);
         out += &format!("all texts: FPR {}, AUC {}\n", overall[0], overall[1]);

@@ -57,7 +57,7 @@ pub struct View {
     /// On neutral carriers, in the row of a group.
     pub offset: Option<Offset>,
     /// In the row of a whole axis: largest mean of a group − smallest.
-    pub range: Option<f64>,
+    pub spread: Option<f64>,
     /// False-positive rate: share of neutral texts whose score is at or above the middle of its range (0.5 of a probability); of a labelled
     /// file the same of texts with label 0.
     pub fpr: Option<f64>,

@@ -143,7 +143,7 @@ impl<'a> Views<'a> {
         View {
             mean: self.mean(axis, group),
             offset: others.and_then(|others| offset(axis, &self.neutral, group, others, width)),
-            range: None,
+            spread: None,
             fpr: fpr(info, of_group(&self.neutral, group)),
             auc: SubgroupAuc::of(&self.members(|of| of == group), middle(info)),
         }
@@ -156,7 +156,7 @@ impl<'a> Views<'a> {
         View {
             mean: means::mean(&means),
             offset: None,
-            range: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
+            spread: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
             fpr: fpr(info, self.neutral.iter()),
             auc: SubgroupAuc {
                 overall: SubgroupAuc::of(&self.members(|_| false), middle(info)).overall,
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((rows[1].raw.offset, rows[1].reference.as_str()), (None, ""));
         assert_eq!((rows[2].raw.offset, rows[2].raw.mean), (None, None));
         let whole = rows.last().unwrap();
-        assert!((whole.raw.range.unwrap() - 0.2).abs() < 1e-12);
+        assert!((whole.raw.spread.unwrap() - 0.2).abs() < 1e-12);
         // Three of the four texts of g are at 0.5 or above.
         assert_eq!((rows[0].raw.fpr, rows[1].raw.fpr), (Some(0.75), Some(0.0)));
     }

@@ -9,11 +9,14 @@ const ORDER: usize = 4;
 const SMALLEST: f64 = 0.1;
 
 /// BLEU in [0, 1], the smaller of a against b and b against a, since neither answer is the reference; 1 for equal texts of four words or
-/// more, 0 without a common word.
+/// more, 0 without a common word (1 where neither has any).
 ///
 /// Source: Papineni et al. 2002, brevity penalty against one reference; smoothing method 1 of Chen & Cherry 2014. The smaller direction is
 /// LangFair's (Bouchard 2024).
 pub fn bleu(a: &[String], b: &[String]) -> f64 {
+    if a.is_empty() && b.is_empty() {
+        return 1.0;
+    }
     against(a, b).min(against(b, a))
 }
 
