@@ -185,7 +185,7 @@ fn scorers(args: &Args, suite: Option<&Suite>) -> Result<Vec<Box<dyn Scorer>>> {
         }
     };
     let encoder = if scorer::needs_encoder(&specs) {
-        let files = files::resolve_encoder("minilm-l6", &Access::new(args.offline, args.quiet))?;
+        let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.offline, args.quiet))?;
         Some(Arc::new(TextEncoder::from_files(&files)?))
     } else {
         None

@@ -14,6 +14,7 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod score;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -49,6 +50,8 @@ enum Command {
     Report(report::Args),
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = HEAD_EXAMPLES)]
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Audit(args) => done(audit::run(&args)),
+        Command::Score(args) => done(score::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

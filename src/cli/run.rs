@@ -141,7 +141,7 @@ fn encoder(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Option<Arc<Text
     if !suites.iter().any(|(suite, _)| needs_it(suite)) {
         return Ok(None);
     }
-    let files = files::resolve_encoder(ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
+    let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
     Ok(Some(Arc::new(TextEncoder::from_files(&files)?)))
 }
 
@@ -158,9 +158,6 @@ fn build_scorers(
     };
     suites.iter().map(of_suite).collect()
 }
-
-/// Catalog name of the sentence encoder that the embedded heads were fitted on.
-const ENCODER: &str = "minilm-l6";
 
 fn max_new_tokens(suite: &Suite) -> usize {
     let limits = suite.probes.iter().map(|probe| match probe {

@@ -14,6 +14,8 @@ pub enum Kind {
     Model,
     /// Turns sentences into vectors, for classifier heads.
     Encoder,
+    /// Gives texts the probabilities of its labels.
+    Classifier,
 }
 
 impl Kind {
@@ -22,6 +24,7 @@ impl Kind {
         match self {
             Kind::Model => "model",
             Kind::Encoder => "encoder",
+            Kind::Classifier => "classifier",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Scores answers by a linear head on sentence vectors, with the group words hidden first.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ pub struct Classifier {
     info: ScoreInfo,
     head: LinearHead,
     encoder: Arc<TextEncoder>,
+    truncated: Cell<usize>,
 }
 
 impl Classifier {
@@ -37,7 +39,7 @@ impl Classifier {
             revision: format!("head {} on encoder {}", &head.digest()[..12], &encoder.digest()[..12]),
             meaning: head.meaning.clone(),
         };
-        Ok(Self { info, head: head.clone(), encoder })
+        Ok(Self { info, head: head.clone(), encoder, truncated: Cell::new(0) })
     }
 }
 
@@ -60,9 +62,15 @@ impl Scorer for Classifier {
         }
         let encoded = self.encoder.encode(&distinct)?;
         let scores: Vec<f64> = (0..distinct.len()).map(|i| self.head.score(encoded.row(i))).collect();
+        let cut = texts.iter().flatten().filter(|text| encoded.truncated[places[text.as_str()]]).count();
+        self.truncated.set(self.truncated.get() + cut);
         Ok(texts
             .iter()
             .map(|text| text.as_deref().map_or_else(Scored::empty, |text| Scored::Value(scores[places[text]])))
             .collect())
+    }
+
+    fn truncated(&self) -> usize {
+        self.truncated.get()
     }
 }

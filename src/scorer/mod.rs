@@ -1,4 +1,4 @@
-//! Turns texts into numbers with a declared range: classifier heads, refusal, length.
+//! Turns texts into numbers with a declared range: classifier heads, lexicons, rules, counts of words.
 
 pub mod audit;
 pub mod classifier;
@@ -7,10 +7,14 @@ pub mod hurtful;
 pub mod length;
 pub mod linear_head;
 mod raw;
+pub mod readability;
 pub mod refusal;
 pub mod similarity;
 pub mod train;
+pub mod vader;
 pub mod web_text;
+mod word_list;
+pub mod words;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,6 +90,24 @@ pub trait Scorer {
     fn has_offset(&self) -> bool {
         true
     }
+
+    /// Labels that a classifier tells apart, as its configuration names them; empty for any other scorer.
+    fn labels(&self) -> &[String] {
+        &[]
+    }
+
+    /// For each answer the probability of every label, in the order of [`Scorer::labels`]; or why there is none.
+    ///
+    /// # Errors
+    /// Where the scorer has no labels.
+    fn probabilities(&self, _answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
+        bail!("the scorer {:?} has no labels", self.info().name)
+    }
+
+    /// Texts so far that were longer than the scorer reads, and were scored by their beginning.
+    fn truncated(&self) -> usize {
+        0
+    }
 }
 
 impl Scored {
@@ -100,7 +122,21 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 }
 
 /// Every scorer by name, in the order in which messages list them.
-pub const NAMES: [&str; 5] = ["sentiment", "toxicity", "refusal", "length", "hurtful"];
+pub const NAMES: [&str; 10] = [
+    "sentiment",
+    "toxicity",
+    "vader",
+    "refusal",
+    "length",
+    "readability",
+    "agency",
+    "first_person",
+    "third_person",
+    "hurtful",
+];
+
+/// Catalog name of the sentence encoder that the embedded heads were fitted on.
+pub const ENCODER: &str = "minilm-l6";
 
 /// What scorers are built with.
 pub struct Setting {
@@ -134,9 +170,9 @@ pub fn problem(spec: &ScorerSpec) -> Option<String> {
     }
 }
 
-/// Whether a scorer of the program hides group words before it reads a text.
+/// Whether a scorer of the program hides group words before it reads a text. Names can be words of a lexicon (`Grace`, `Joy`), and have syllables.
 fn hides(name: &str) -> bool {
-    linear_head::embedded(name).is_some()
+    linear_head::embedded(name).is_some() || matches!(name, "vader" | "readability")
 }
 
 /// Makes the scorers of a suite in their order; `mask: both` makes two of one.
@@ -168,7 +204,10 @@ fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
     Ok(match &spec.kind {
         ScorerKind::Named => named(&spec.name, setting)?,
         ScorerKind::Hurtful(lexicon) => Box::new(hurtful::Hurtful::new(lexicon)),
-        ScorerKind::Head(_) | ScorerKind::Classifier(_) | ScorerKind::Words(_) | ScorerKind::Judge(_) => {
+        ScorerKind::Words(words) => {
+            Box::new(words::Words::new(&spec.name, words, matches!(spec.mask, Some(Mask::On | Mask::Both))))
+        }
+        ScorerKind::Head(_) | ScorerKind::Classifier(_) | ScorerKind::Judge(_) => {
             bail!("the scorer {:?} is of a kind that this version cannot build yet", spec.name)
         }
     })
@@ -177,7 +216,12 @@ fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
 fn named(name: &str, setting: &Setting) -> Result<Box<dyn Scorer>> {
     Ok(match name {
         "length" => Box::new(length::Length::new(setting.max_new_tokens)),
+        "readability" => Box::new(readability::Readability::default()),
         "refusal" => Box::new(refusal::Refusal::default()),
+        "vader" => Box::new(vader::Vader::default()),
+        "agency" | "first_person" | "third_person" => {
+            Box::new(words::Words::own(name).with_context(|| format!("the program has no words for {name:?}"))?)
+        }
         _ => {
             let head = linear_head::embedded(name).with_context(|| format!("there is no scorer {name:?}"))?;
             let encoder = setting.encoder.clone().with_context(|| {

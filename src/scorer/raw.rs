@@ -40,6 +40,10 @@ impl Scorer for Raw {
     fn has_offset(&self) -> bool {
         self.inner.has_offset()
     }
+
+    fn truncated(&self) -> usize {
+        self.inner.truncated()
+    }
 }
 
 /// So that a scorer and its raw twin share one head.
@@ -54,5 +58,9 @@ impl Scorer for Rc<dyn Scorer> {
 
     fn has_offset(&self) -> bool {
         self.as_ref().has_offset()
+    }
+
+    fn truncated(&self) -> usize {
+        self.as_ref().truncated()
     }
 }

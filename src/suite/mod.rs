@@ -31,6 +31,7 @@ mod spec;
 mod template;
 mod templates;
 pub mod tested;
+pub mod words;
 mod yaml;
 
 use std::sync::Arc;

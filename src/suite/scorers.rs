@@ -413,7 +413,7 @@ mod tests {
             ),
             (
                 "  - hate: { classifier: x/y, labels: { bad: 3 } }\n",
-                "letters.yaml:9:47: the value of \"bad\" is the number 3, but should be a number from 0 to 1",
+                "letters.yaml:9:45: the value of \"bad\" is the number 3, but should be a number from 0 to 1",
             ),
             ("  - hate: { classifier: x/y, label: a, labels: { a: 1 } }\n", "a scorer has either `label` or `labels`"),
             ("  - hate: { classifier: ../x }\n", "leads out of the suite's folder"),

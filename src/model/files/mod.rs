@@ -205,6 +205,11 @@ pub fn resolve_encoder(name: &str, access: &Access) -> Result<ModelFiles> {
     resolve_in(name, Some(Kind::Encoder), &Places::from_env()?, access)
 }
 
+/// The files of a sequence classifier, fetched if need be; errors as [`resolve_model`].
+pub fn resolve_classifier(spec: &str, access: &Access) -> Result<ModelFiles> {
+    resolve_in(spec, Some(Kind::Classifier), &Places::from_env()?, access)
+}
+
 /// As [`resolve_model`], with places of the caller's choice. A catalog name must be of `kind`, where one is given.
 pub fn resolve_in(spec: &str, kind: Option<Kind>, places: &Places, access: &Access) -> Result<ModelFiles> {
     match spec::parse(spec) {

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::level::{Level, at_each_level};
 use super::math::{erf, exp, tanh};
-use super::tasks::{ROWS_GRAIN, map_rows, update};
+use super::tasks::{ROWS_GRAIN, is_shared, map_rows, update, update_rows};
 
 /// x·σ(x)
 #[inline(always)]
@@ -56,6 +56,42 @@ in_place! {
     gelu_tanh, gelu_tanh_slice, gelu_tanh_of;
     /// max(x, 0), in place; NaN stays.
     relu, relu_slice, relu_of;
+}
+
+macro_rules! biased {
+    ($($(#[$doc:meta])* $name:ident, $rows:ident, $of:expr;)*) => { $(
+        at_each_level! {
+            fn $rows(x: &mut [f32], bias: &[f32]) {
+                for row in x.chunks_exact_mut(bias.len()) {
+                    for (x, bias) in row.iter_mut().zip(bias) {
+                        *x = $of(*x + bias);
+                    }
+                }
+            }
+        }
+        $(#[$doc])*
+        ///
+        /// # Panics
+        /// If x is no whole rows.
+        pub fn $name(x: &mut [f32], bias: &[f32]) {
+            update_rows(x, bias.len(), |x| $rows(Level::detect(), x, bias));
+        }
+    )* };
+}
+
+biased! {
+    /// Adds a bias to each row.
+    add_bias, add_bias_rows, (|x| x);
+    /// `gelu(x + bias)` for each row, in place, with the exact GELU.
+    bias_gelu, bias_gelu_rows, gelu_of;
+    /// `gelu(x + bias)` for each row, in place, with GELU's tanh form.
+    bias_gelu_tanh, bias_gelu_tanh_rows, gelu_tanh_of;
+    /// `max(x + bias, 0)` for each row, in place.
+    bias_relu, bias_relu_rows, relu_of;
+    /// `silu(x + bias)` for each row, in place.
+    bias_silu, bias_silu_rows, silu_of;
+    /// `tanh(x + bias)` for each row, in place.
+    bias_tanh, bias_tanh_rows, tanh;
 }
 
 macro_rules! gated {
@@ -120,21 +156,10 @@ pub fn softcap(x: &mut [f32], cap: f32) {
 pub fn add(x: &mut [f32], y: &[f32], factor: f32) {
     assert_eq!(x.len(), y.len(), "add: sizes do not fit");
     let level = Level::detect();
-    if x.len() < 2 * ROWS_GRAIN {
+    if !is_shared(x.len()) {
         return add_slice(level, x, y, factor);
     }
     x.par_chunks_mut(ROWS_GRAIN).zip(y.par_chunks(ROWS_GRAIN)).for_each(|(x, y)| add_slice(level, x, y, factor));
-}
-
-/// Adds a bias to each row.
-///
-/// # Panics
-/// If x is no whole rows.
-pub fn add_bias(x: &mut [f32], bias: &[f32]) {
-    assert!(!bias.is_empty() && x.len().is_multiple_of(bias.len()), "add_bias: sizes do not fit");
-    let level = Level::detect();
-    let rows = ROWS_GRAIN.div_ceil(bias.len());
-    x.par_chunks_exact_mut(bias.len()).with_min_len(rows).for_each(|row| add_slice(level, row, bias, 1.0));
 }
 
 /// factor·x, in place.
@@ -196,6 +221,23 @@ mod tests {
         };
         assert!(bits(&silu_slice) && bits(&gelu_slice) && bits(&gelu_tanh_slice) && bits(&relu_slice));
         assert!(bits(&|level, x| softcap_slice(level, x, 7.0)));
+    }
+
+    #[test]
+    fn a_biased_activation_is_the_activation_of_the_sum() {
+        let bias: Vec<f32> = values()[..25].to_vec();
+        for (biased, plain) in [
+            (bias_gelu as fn(&mut [f32], &[f32]), gelu as fn(&mut [f32])),
+            (bias_gelu_tanh, gelu_tanh),
+            (bias_relu, relu),
+            (bias_silu, silu),
+        ] {
+            let (mut together, mut apart) = (values(), values());
+            biased(&mut together, &bias);
+            add_bias(&mut apart, &bias);
+            plain(&mut apart);
+            assert_eq!(together, apart);
+        }
     }
 
     #[test]

@@ -109,6 +109,8 @@ fn attend_at(level: Level, shape: &AttentionShape, kv: KvView<'_>, queries: &[Qu
                     is_cold: part == 0 && (index == 0 || queries[index - 1].blocks != query.blocks),
                     q: q[offset..][..heads * shape.head_dim].as_ptr(),
                     out: output.at(offset),
+                    q_stride: shape.head_dim,
+                    out_stride: shape.head_dim,
                 };
                 // SAFETY: the job reads `heads` queries and writes as many outputs, all in bounds and no other task's;
                 // the pieces hold the tokens that it sees; the level was detected on this machine.
@@ -119,21 +121,21 @@ fn attend_at(level: Level, shape: &AttentionShape, kv: KvView<'_>, queries: &[Qu
 }
 
 /// Heads that share the loads of a key: with four, the accumulators of scores and outputs fit the registers.
-const TILE: usize = 4;
+pub(super) const TILE: usize = 4;
 
 /// A block's keys and values of one head.
-struct Piece {
+pub(super) struct Piece {
     /// `head_dim` lines of sixteen tokens.
-    keys: *const Line,
+    pub keys: *const Line,
     /// Sixteen tokens of `value_lines` lines.
-    values: *const Line,
-    tokens: usize,
+    pub values: *const Line,
+    pub tokens: usize,
 }
 
 /// Kept from step to step, so that nothing is allocated that grows with a sequence.
 #[derive(Default)]
-struct Scratch {
-    pieces: Vec<Piece>,
+pub(super) struct Scratch {
+    pub pieces: Vec<Piece>,
     scores: Vec<Line>,
 }
 
@@ -141,23 +143,27 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Up to four heads of one query token.
-struct Job<'a> {
-    shape: &'a AttentionShape,
-    value_lines: usize,
+/// Up to four queries that meet the same keys: heads of one token, or one head of tokens that see the same.
+pub(super) struct Job<'a> {
+    pub shape: &'a AttentionShape,
+    pub value_lines: usize,
     /// Positions from here to `visible` are seen.
-    from: usize,
-    visible: usize,
+    pub from: usize,
+    pub visible: usize,
     /// Whether nobody has just read the same keys.
-    is_cold: bool,
-    /// (heads, head_dim)
-    q: *const f32,
-    out: *mut f32,
+    pub is_cold: bool,
+    pub q: *const f32,
+    pub out: *mut f32,
+    /// Numbers from one query to the next.
+    pub q_stride: usize,
+    pub out_stride: usize,
 }
 
 impl Job<'_> {
-    unsafe fn run(&self, level: Level, heads: usize, scratch: &mut Scratch) {
-        // SAFETY: as `attend_at` says.
+    /// Safety: `heads` queries and outputs lie at `q` and `out`, the outputs are nobody else's, the pieces of `scratch` hold
+    /// the tokens below `visible`, and the level was detected on this machine.
+    pub unsafe fn run(&self, level: Level, heads: usize, scratch: &mut Scratch) {
+        // SAFETY: as the caller promises.
         unsafe {
             match level {
                 #[cfg(target_arch = "x86_64")]
@@ -287,7 +293,7 @@ impl Job<'_> {
                     key[piece] = L::load(keys[piece].add(i * 16));
                 }
                 for (head, sums) in sums.iter_mut().enumerate() {
-                    let q = L::splat(*self.q.add(head * self.shape.head_dim + i));
+                    let q = L::splat(*self.q.add(head * self.q_stride + i));
                     for (sum, &key) in sums.iter_mut().zip(&key) {
                         *sum = q.fma(key, *sum);
                     }
@@ -383,7 +389,7 @@ impl Job<'_> {
                     average.store(line.0.as_mut_ptr());
                     line.0 = line.0.map(|x| x / sum);
                 }
-                let out = self.out.add(head * self.shape.head_dim + first * 16);
+                let out = self.out.add(head * self.out_stride + first * 16);
                 for (line, average) in buffer.iter().enumerate() {
                     let (average, out, left) = (average.0.as_ptr(), out.add(line * 16), dims - line * 16);
                     if left >= 16 {

@@ -48,33 +48,20 @@ pub fn tanh(x: f32) -> f32 {
     if x.abs() < 0.625 { near } else { far }
 }
 
-// erf(x) ≈ x·P(x²)/Q(x²) on [-4, 4]: our own weighted least-squares fit over 160 nodes, 2.2e-8 off at most.
-const ERF_P: [f64; 6] = [
-    1.128_378_977_214_849_1,
-    0.196_240_255_566_967_36,
-    0.053_466_285_853_982_93,
-    0.004_003_243_901_332_797_5,
-    0.000_288_027_253_630_319_65,
-    0.000_001_974_839_605_464_133_5,
-];
-const ERF_Q: [f64; 6] = [
-    1.0,
-    0.507_244_564_224_322_2,
-    0.116_472_776_005_287_98,
-    0.015_443_646_037_230_74,
-    0.001_216_251_441_220_571_8,
-    0.000_037_480_199_322_690_53,
-];
+// erf(x) ≈ x·P(x²)/Q(x²) on [-4, 4]: our own weighted least-squares fit over 160 nodes, 2.2e-8 off at most. All
+// coefficients are positive, so that nothing cancels in f32.
+const ERF_P: [f32; 6] = [1.128_379, 0.196_240_26, 0.053_466_287, 0.004_003_244, 2.880_272_5e-4, 1.974_839_6e-6];
+const ERF_Q: [f32; 6] = [1.0, 0.507_244_56, 0.116_472_776, 0.015_443_646, 1.216_251_4e-3, 3.748_02e-5];
 
-/// The error function, within 1e-7 everywhere. Not a number stays so.
+/// The error function, within 3e-7 everywhere. Not a number stays so.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let x = if x > 4.0 { 4.0 } else { x };
-    let x = f64::from(if x < -4.0 { -4.0 } else { x });
+    let x = if x < -4.0 { -4.0 } else { x };
     let t = x * x;
     let p = ((((ERF_P[5] * t + ERF_P[4]) * t + ERF_P[3]) * t + ERF_P[2]) * t + ERF_P[1]) * t + ERF_P[0];
     let q = ((((ERF_Q[5] * t + ERF_Q[4]) * t + ERF_Q[3]) * t + ERF_Q[2]) * t + ERF_Q[1]) * t + ERF_Q[0];
-    (x * p / q) as f32
+    x * p / q
 }
 
 /// Sixteen sums as one: halves are added until one is left.
@@ -120,11 +107,11 @@ mod tests {
     }
 
     #[test]
-    fn erf_is_within_1e_7_of_the_double_precision_function() {
+    fn erf_is_within_3e_7_of_the_double_precision_function() {
         for i in -6000..=6000 {
             let x = i as f32 / 1000.0;
             let want = statrs::function::erf::erf(f64::from(x));
-            assert!((f64::from(erf(x)) - want).abs() < 1e-7, "erf({x})");
+            assert!((f64::from(erf(x)) - want).abs() < 3e-7, "erf({x})");
         }
         assert!(erf(f32::NAN).is_nan());
     }

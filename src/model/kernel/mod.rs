@@ -6,6 +6,7 @@
 
 mod activation;
 mod attention;
+mod bidirectional;
 mod chunk;
 mod gemm;
 mod int8;
@@ -13,20 +14,25 @@ mod lanes;
 mod level;
 mod math;
 mod norm;
+mod relative;
 mod rope;
 mod tasks;
 
 pub use activation::{
-    add, add_bias, gelu, gelu_mul, gelu_tanh, gelu_tanh_mul, relu, relu_mul, scale, silu, silu_mul, softcap,
+    add, add_bias, bias_gelu, bias_gelu_tanh, bias_relu, bias_silu, bias_tanh, gelu, gelu_mul, gelu_tanh, gelu_tanh_mul,
+    relu, relu_mul, scale, silu, silu_mul, softcap,
 };
 pub use attention::{AttentionShape, Block, KvView, Query, attend};
+pub use bidirectional::{TextAttention, attend_texts};
 pub use chunk::{CHUNK_TOKENS, Chunk, ChunkLayout};
 pub use gemm::PackedMatrix;
 pub use int8::{Packer, QuantMatrix};
 pub use math::exp;
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{add_layer_norm, layer_norm, rms_norm};
+pub use relative::{DistanceTable, RelativeAttention, attend_relative};
 pub use rope::rope;
-use tasks::{Output, for_each_task, tiles};
+pub use tasks::on_one_thread;
+use tasks::{Output, for_each_task, is_shared, tiles};
 
 /// Values in (-1, 1) from a small multiplicative generator; no structure that could hide an index error.
 #[cfg(test)]

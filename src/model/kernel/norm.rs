@@ -3,9 +3,11 @@
 //! Sums run in f32 in sixteen lanes, element i in lane i mod 16, then in a fixed tree: the error grows with the width's
 //! sixteenth part, below 1e-6 of the value at any width in use, and the bits are those of the row alone.
 
+use rayon::prelude::*;
+
 use super::level::{Level, at_each_level};
 use super::math::tree_sum;
-use super::tasks::map_rows;
+use super::tasks::{ROWS_GRAIN, is_shared, map_rows};
 
 /// Σ f(x)
 #[inline(always)]
@@ -58,6 +60,43 @@ at_each_level! {
     }
 }
 
+at_each_level! {
+    fn add_layer_norm_rows(
+        x: &mut [f32], residual: &[f32], addend: &[f32], weight: &[f32], bias: &[f32], eps: f32,
+    ) {
+        let width = weight.len();
+        for (x, residual) in x.chunks_exact_mut(width).zip(residual.chunks_exact(width)) {
+            for ((x, residual), addend) in x.iter_mut().zip(residual).zip(addend) {
+                *x = *x + addend + residual;
+            }
+            let mean = sum(x, |x| x) / width as f32;
+            let variance = sum(x, |x| (x - mean) * (x - mean)) / width as f32;
+            let scale = 1.0 / (variance + eps).sqrt();
+            for ((x, weight), bias) in x.iter_mut().zip(weight).zip(bias) {
+                *x = (*x - mean) * scale * weight + bias;
+            }
+        }
+    }
+}
+
+/// The end of an encoder's block: `layer_norm(x + addend + residual)` for each row, in place; `addend` is the bias of the
+/// product that gave x.
+///
+/// # Panics
+/// If sizes do not fit.
+pub fn add_layer_norm(x: &mut [f32], residual: &[f32], addend: &[f32], weight: &[f32], bias: &[f32], eps: f32) {
+    let width = weight.len();
+    assert!(x.len() == residual.len() && addend.len() == width && bias.len() == width, "norm: sizes do not fit");
+    let rows = |x: &mut [f32], residual: &[f32]| {
+        add_layer_norm_rows(Level::detect(), x, residual, addend, weight, bias, eps);
+    };
+    if !is_shared(x.len()) {
+        return rows(x, residual);
+    }
+    let part = ROWS_GRAIN.div_ceil(width) * width;
+    x.par_chunks_mut(part).zip(residual.par_chunks(part)).for_each(|(x, residual)| rows(x, residual));
+}
+
 /// `x / √(mean x² + eps) · weight` for each row as wide as `weight` (Zhang and Sennrich 2019).
 ///
 /// # Panics
@@ -102,6 +141,19 @@ mod tests {
                     assert!((f64::from(layer[row * width + i]) - want).abs() < 1e-5);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_block_is_the_norm_of_the_sum() {
+        for width in [1, 16, 90, 384] {
+            let (x, residual) = (noise(4 * width, 6), noise(4 * width, 7));
+            let (addend, weight, bias) = (noise(width, 8), noise(width, 9), noise(width, 10));
+            let sum: Vec<f32> = (0..4 * width).map(|i| x[i] + addend[i % width] + residual[i]).collect();
+            let (mut got, mut want) = (x, vec![0.0; 4 * width]);
+            add_layer_norm(&mut got, &residual, &addend, &weight, &bias, 1e-5);
+            layer_norm(&sum, width, Some(&weight), Some(&bias), 1e-5, &mut want);
+            assert_eq!(got, want);
         }
     }
 

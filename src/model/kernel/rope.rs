@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::level::{Level, at_each_level};
-use super::tasks::ROWS_GRAIN;
+use super::tasks::{ROWS_GRAIN, is_shared};
 
 at_each_level! {
     fn rotate_heads(heads: &mut [f32], head_dim: usize, cos: &[f32], sin: &[f32]) {
@@ -36,6 +36,10 @@ pub fn rope(x: &mut [f32], rows: usize, heads: usize, head_dim: usize, rotary_di
     let width = x.len() / rows;
     assert!(x.len() == rows * width && heads * head_dim <= width, "rope: sizes do not fit");
     let level = Level::detect();
+    if !is_shared(x.len()) {
+        let rows = x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half));
+        return rows.for_each(|((row, cos), sin)| rotate_heads(level, &mut row[..heads * head_dim], head_dim, cos, sin));
+    }
     // Rows that a thread takes at least.
     let grain = ROWS_GRAIN.div_ceil(width);
     x.par_chunks_exact_mut(width)

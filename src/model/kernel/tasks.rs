@@ -1,5 +1,6 @@
 //! Splits a kernel's work over threads, each of which writes its own part of one output.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -9,9 +10,31 @@ const SERIAL_BELOW: usize = 1 << 17;
 /// Multiplications that a thread takes at least, so that handing out costs little.
 const GRAIN: usize = 1 << 16;
 
+thread_local! {
+    static ALONE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `f` with every kernel that it calls staying on this thread: for callers with enough independent work for all
+/// threads, who share out that and save the waiting for each other at the end of every kernel. Changes no bit.
+pub fn on_one_thread<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            ALONE.set(self.0);
+        }
+    }
+    let _restore = Restore(ALONE.replace(true));
+    f()
+}
+
+/// Whether work of this many numbers is worth sharing out.
+pub fn is_shared(numbers: usize) -> bool {
+    numbers >= 2 * ROWS_GRAIN && !ALONE.get()
+}
+
 /// Runs tasks 0 .. `count`, each of about `work` f32 multiplications; neighbours mostly on the same thread.
 pub fn for_each_task(count: usize, work: usize, task: impl Fn(usize) + Sync + Send) {
-    if count < 2 || count * work < SERIAL_BELOW {
+    if count < 2 || count * work < SERIAL_BELOW || ALONE.get() {
         return (0..count).for_each(task);
     }
     // A few pieces for each thread let a fast one help a slow one.
@@ -64,7 +87,7 @@ pub fn map_rows(
     assert!(x_width > 0 && y_width > 0, "a row has at least one number");
     let rows = x.len() / x_width;
     assert!(x.len() == rows * x_width && y.len() == rows * y_width, "rows: sizes do not fit");
-    if x.len() < 2 * ROWS_GRAIN {
+    if !is_shared(x.len()) {
         return f(x, y);
     }
     let rows = ROWS_GRAIN.div_ceil(x_width);
@@ -73,8 +96,20 @@ pub fn map_rows(
 
 /// Calls `f` with parts of x.
 pub fn update(x: &mut [f32], f: impl Fn(&mut [f32]) + Sync + Send) {
-    if x.len() < 2 * ROWS_GRAIN {
+    if !is_shared(x.len()) {
         return f(x);
     }
     x.par_chunks_mut(ROWS_GRAIN).for_each(f);
+}
+
+/// Calls `f` with parts of x that are whole rows.
+///
+/// # Panics
+/// If x is no whole rows.
+pub fn update_rows(x: &mut [f32], width: usize, f: impl Fn(&mut [f32]) + Sync + Send) {
+    assert!(width > 0 && x.len().is_multiple_of(width), "rows: sizes do not fit");
+    if !is_shared(x.len()) {
+        return f(x);
+    }
+    x.par_chunks_mut(ROWS_GRAIN.div_ceil(width) * width).for_each(f);
 }

@@ -1,134 +1,127 @@
-//! Runs a BERT encoder over packed token rows, in f32 on plain slices.
+//! Runs BERT, RoBERTa, XLM-R and DistilBERT: one encoder, told apart by flags and by the names of their tensors.
 //!
-//! Texts are laid end to end as (tokens, hidden) without padding, and attention stays inside each text, so that a
-//! text's numbers do not depend on its neighbours, on the batch or on the number of threads. Tokens and pooling
-//! are left to the parent module.
+//! Texts are laid end to end as (tokens, hidden) without padding, and attention stays inside each text, so that a text's
+//! numbers do not depend on its neighbours, on the batch or on the number of threads. Tokens and pooling are left to others.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::ops::Range;
 
-use anyhow::{Context, Result, bail, ensure};
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use anyhow::{Result, bail};
 
-use super::softmax::softmax;
-use crate::model::kernel::{PackedMatrix, gelu};
+use super::layers::{Activation, Buffers, LayerNorm, Linear, Take};
+use super::settings::Settings;
+use super::weights::Weights;
+use crate::model::kernel::{TextAttention, attend_texts};
+use crate::model::precision::Precision;
+
+/// How a family's tensors are called and its positions counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    Bert,
+    /// RoBERTa, XLM-R, CamemBERT: positions are counted from behind the padding's id.
+    Roberta,
+    /// No token types; names and config of its own.
+    DistilBert,
+}
+
+impl Family {
+    /// By `model_type`, or `None` for another architecture.
+    pub fn of(model_type: &str) -> Option<Self> {
+        Some(match model_type {
+            "bert" => Self::Bert,
+            "roberta" | "xlm-roberta" | "camembert" => Self::Roberta,
+            "distilbert" => Self::DistilBert,
+            _ => return None,
+        })
+    }
+
+    /// A tensor's name in this family, from BERT's.
+    fn stored(self, name: &str) -> String {
+        if self != Self::DistilBert {
+            return name.to_owned();
+        }
+        // The output's norm comes last: "output.LayerNorm" stands in "attention.output.LayerNorm" too.
+        const NAMES: [(&str, &str); 8] = [
+            ("encoder.layer.", "transformer.layer."),
+            ("attention.self.query", "attention.q_lin"),
+            ("attention.self.key", "attention.k_lin"),
+            ("attention.self.value", "attention.v_lin"),
+            ("attention.output.dense", "attention.out_lin"),
+            ("attention.output.LayerNorm", "sa_layer_norm"),
+            ("intermediate.dense", "ffn.lin1"),
+            ("output.LayerNorm", "output_layer_norm"),
+        ];
+        let name = NAMES.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to));
+        name.replace(".output.dense", ".ffn.lin2")
+    }
+}
 
 /// What config.json says, as far as it changes a number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BertConfig {
+    pub family: Family,
     pub hidden: usize,
     pub layers: usize,
     pub heads: usize,
     pub intermediate: usize,
+    /// Rows of the table of positions.
     pub positions: usize,
+    /// The padding's id, where positions are counted from behind it.
+    pub padding: Option<u32>,
     pub layer_norm_eps: f64,
+    pub activation: Activation,
 }
 
 impl BertConfig {
     /// Reads a Hugging Face config.json; refuses what this encoder does not compute.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let json: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))?;
-        let at = path.display();
-        let kind = json["model_type"].as_str().unwrap_or("");
-        ensure!(kind == "bert", "{at}: model_type is {kind:?}, but only \"bert\" can be a sentence encoder here");
-        let activation = json["hidden_act"].as_str().unwrap_or("gelu");
-        ensure!(activation == "gelu", "{at}: hidden_act is {activation:?}; only \"gelu\" (the exact form) is computed");
-        let positions = json["position_embedding_type"].as_str().unwrap_or("absolute");
-        ensure!(
-            positions == "absolute",
-            "{at}: position_embedding_type is {positions:?}; only \"absolute\" is computed"
-        );
-        let size = |key: &str| match json[key].as_u64() {
-            Some(n) if n > 0 => Ok(n as usize),
-            _ => bail!("{at}: {key} must be a whole number above 0, but is {}", json[key]),
+    pub fn read(settings: &Settings) -> Result<Self> {
+        let kind = settings.model_type()?;
+        let Some(family) = Family::of(kind) else {
+            bail!(
+                "{}: model_type is {kind:?}, but this encoder is for \"bert\", \"roberta\", \"xlm-roberta\", \
+                 \"camembert\" and \"distilbert\"",
+                settings.file()
+            );
+        };
+        settings.require("position_embedding_type", "absolute")?;
+        if settings.flag("is_decoder", false)? {
+            bail!("{}: is_decoder is true; only encoders that see both sides are computed", settings.file());
+        }
+        let (hidden, heads) =
+            settings.heads(&["hidden_size", "dim"], &["num_attention_heads", "n_heads"], (768, 12))?;
+        let layers = if family == Family::DistilBert { 6 } else { 12 };
+        let padding = match family {
+            Family::Roberta => Some(settings.integer("pad_token_id", 1)?.max(0) as u32),
+            _ => None,
         };
         let config = Self {
-            hidden: size("hidden_size")?,
-            layers: size("num_hidden_layers")?,
-            heads: size("num_attention_heads")?,
-            intermediate: size("intermediate_size")?,
-            positions: size("max_position_embeddings")?,
-            layer_norm_eps: json["layer_norm_eps"].as_f64().unwrap_or(1e-12),
+            family,
+            hidden,
+            layers: settings.size(&["num_hidden_layers", "n_layers"], layers)?,
+            heads,
+            intermediate: settings.size(&["intermediate_size", "hidden_dim"], 3072)?,
+            positions: settings.size(&["max_position_embeddings"], 512)?,
+            padding,
+            // DistilBERT's is no setting.
+            layer_norm_eps: match family {
+                Family::DistilBert => 1e-12,
+                _ => settings.number("layer_norm_eps", 1e-12)?,
+            },
+            activation: settings.activation(&["hidden_act", "activation"], "gelu")?,
         };
-        ensure!(
-            config.hidden.is_multiple_of(config.heads),
-            "{at}: hidden_size {} is not a multiple of num_attention_heads {}",
-            config.hidden,
-            config.heads
-        );
+        if config.max_tokens() < 3 {
+            bail!("{}: {} positions leave no room for a text", settings.file(), config.positions);
+        }
         Ok(config)
     }
-}
 
-struct Linear {
-    weight: PackedMatrix,
-    bias: Vec<f32>,
-}
-
-impl Linear {
-    /// Several checkpoint layers over one input become one wider layer.
-    fn read(weights: &mut Weights, names: &[String], out: usize, inp: usize) -> Result<Self> {
-        let (mut weight, mut bias) = (Vec::new(), Vec::new());
-        for name in names {
-            weight.extend(weights.take(&format!("{name}.weight"), &[out, inp])?);
-            bias.extend(weights.take(&format!("{name}.bias"), &[out])?);
-        }
-        Ok(Self { weight: PackedMatrix::pack(&weight, out * names.len(), inp), bias })
-    }
-
-    /// `(rows, in)` to `(rows, out)`.
-    fn forward(&self, x: &[f32], rows: usize) -> Vec<f32> {
-        let mut y = vec![0.0; rows * self.bias.len()];
-        self.weight.matmul(x, rows, &mut y);
-        y.par_chunks_mut(self.bias.len()).for_each(|row| {
-            for (value, bias) in row.iter_mut().zip(&self.bias) {
-                *value += bias;
-            }
-        });
-        y
+    /// Tokens that a text can have, special ones included.
+    pub fn max_tokens(&self) -> usize {
+        self.positions.saturating_sub(self.padding.map_or(0, |padding| padding as usize + 1))
     }
 }
 
-struct LayerNorm {
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    eps: f64,
-}
-
-impl LayerNorm {
-    fn read(weights: &mut Weights, name: &str, config: &BertConfig) -> Result<Self> {
-        // Checkpoints converted from TensorFlow call them gamma and beta.
-        let mut either = |new: &str, old: &str| {
-            let name_of = |end: &str| format!("{name}.{end}");
-            let end = if weights.has(&name_of(new)) { new } else { old };
-            weights.take(&name_of(end), &[config.hidden])
-        };
-        Ok(Self { weight: either("weight", "gamma")?, bias: either("bias", "beta")?, eps: config.layer_norm_eps })
-    }
-
-    /// Adds `residual` to each row of `x` where there is one, and normalises; mean and variance in f64.
-    fn forward(&self, x: &mut [f32], residual: Option<&[f32]>) {
-        let width = self.weight.len();
-        x.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
-            if let Some(residual) = residual {
-                for (value, other) in row.iter_mut().zip(&residual[i * width..]) {
-                    *value += other;
-                }
-            }
-            let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
-            let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
-            let scale = 1.0 / (variance + self.eps).sqrt();
-            for (value, (weight, bias)) in row.iter_mut().zip(self.weight.iter().zip(&self.bias)) {
-                *value = ((f64::from(*value) - mean) * scale) as f32 * weight + bias;
-            }
-        });
-    }
-}
-
-struct Layer {
+/// One block, its weights packed for the matrix kernel.
+pub struct Layer {
     qkv: Linear,
     attention_out: Linear,
     attention_norm: LayerNorm,
@@ -137,42 +130,75 @@ struct Layer {
     norm: LayerNorm,
 }
 
-/// A BERT encoder with its weights packed for the matrix kernel.
+impl Layer {
+    /// Takes the tensors of block `index` by BERT's names without a prefix, such as
+    /// `encoder.layer.0.attention.self.query.weight`.
+    pub fn take(take: Take<'_>, index: usize, config: &BertConfig, precision: Precision) -> Result<Self> {
+        let (h, wide, eps) = (config.hidden, config.intermediate, config.layer_norm_eps);
+        let name = |end: &str| format!("encoder.layer.{index}.{end}");
+        let linear = |take: Take<'_>, ends: &[&str], out: usize, inp: usize| {
+            let names: Vec<String> = ends.iter().map(|end| name(end)).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            Linear::take(take, &names, out, inp, true, precision)
+        };
+        Ok(Self {
+            qkv: linear(take, &["attention.self.query", "attention.self.key", "attention.self.value"], h, h)?,
+            attention_out: linear(take, &["attention.output.dense"], h, h)?,
+            attention_norm: LayerNorm::take(take, &name("attention.output.LayerNorm"), h, true, eps)?,
+            up: linear(take, &["intermediate.dense"], wide, h)?,
+            down: linear(take, &["output.dense"], h, wide)?,
+            norm: LayerNorm::take(take, &name("output.LayerNorm"), h, true, eps)?,
+        })
+    }
+
+    /// One block over packed rows, in place; `lengths` are the texts' tokens.
+    pub fn forward(&self, x: &mut Vec<f32>, lengths: &[usize], config: &BertConfig, b: &mut Buffers) {
+        let head_dim = config.hidden / config.heads;
+        let shape =
+            TextAttention { heads: config.heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), reach: None };
+        self.qkv.forward(x, &mut b.qkv);
+        b.mixed.resize(x.len(), 0.0);
+        attend_texts(&shape, lengths, &b.qkv, &mut b.mixed);
+        self.attention_out.product(&b.mixed, &mut b.attended);
+        self.attention_norm.end_block(&mut b.attended, self.attention_out.bias(), x);
+        self.up.activated(&b.attended, config.activation, &mut b.wide);
+        self.down.product(&b.wide, x);
+        self.norm.end_block(x, self.down.bias(), &b.attended);
+    }
+}
+
+/// An encoder of the family, ready to use from several threads.
 pub struct Bert {
     config: BertConfig,
     words: Vec<f32>,
     positions: Vec<f32>,
+    /// Of type 0, as a text alone is; empty where the family has none.
     token_type: Vec<f32>,
     norm: LayerNorm,
     layers: Vec<Layer>,
 }
 
 impl Bert {
-    /// Reads safetensors with Hugging Face names, with or without the prefix `bert.`; f16 and bf16 become f32.
+    /// Takes all tensors; f16 and bf16 become f32.
     ///
     /// # Errors
     /// A missing tensor or another shape than config.json gives, by name.
-    pub fn load(config: BertConfig, path: &Path) -> Result<Self> {
-        let mut weights = Weights::read(path)?;
-        let h = config.hidden;
-        let words = weights.take_rows("embeddings.word_embeddings.weight", h)?;
+    pub fn load(config: BertConfig, weights: &mut Weights, precision: Precision) -> Result<Self> {
+        let (h, family) = (config.hidden, config.family);
+        let rows = |weights: &Weights, name: &str| weights.rows(name).unwrap_or(0);
+        let vocabulary = rows(weights, "embeddings.word_embeddings.weight");
+        let words = weights.take("embeddings.word_embeddings.weight", &[vocabulary, h])?;
         let positions = weights.take("embeddings.position_embeddings.weight", &[config.positions, h])?;
-        let mut token_type = weights.take_rows("embeddings.token_type_embeddings.weight", h)?;
-        token_type.truncate(h); // one text at a time is all of type 0
-        let norm = LayerNorm::read(&mut weights, "embeddings.LayerNorm", &config)?;
-        let mut layers = Vec::with_capacity(config.layers);
-        for i in 0..config.layers {
-            let name = |end: &str| format!("encoder.layer.{i}.{end}");
-            let qkv = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
-            layers.push(Layer {
-                qkv: Linear::read(&mut weights, &qkv, h, h)?,
-                attention_out: Linear::read(&mut weights, &[name("attention.output.dense")], h, h)?,
-                attention_norm: LayerNorm::read(&mut weights, &name("attention.output.LayerNorm"), &config)?,
-                up: Linear::read(&mut weights, &[name("intermediate.dense")], config.intermediate, h)?,
-                down: Linear::read(&mut weights, &[name("output.dense")], h, config.intermediate)?,
-                norm: LayerNorm::read(&mut weights, &name("output.LayerNorm"), &config)?,
-            });
+        let mut token_type = Vec::new();
+        if family != Family::DistilBert {
+            let types = rows(weights, "embeddings.token_type_embeddings.weight");
+            token_type = weights.take("embeddings.token_type_embeddings.weight", &[types, h])?;
+            token_type.truncate(h);
         }
+        let take: Take<'_> = &mut |name, shape| weights.take(&family.stored(name), shape);
+        let norm = LayerNorm::take(take, "embeddings.LayerNorm", h, true, config.layer_norm_eps)?;
+        let layers = (0..config.layers).map(|index| Layer::take(take, index, &config, precision));
+        let layers = layers.collect::<Result<_>>()?;
         Ok(Self { config, words, positions, token_type, norm, layers })
     }
 
@@ -185,123 +211,64 @@ impl Bert {
         self.words.len() / self.config.hidden
     }
 
-    /// Last hidden states of several texts, `(sum of their tokens, hidden)`, in their order.
+    /// Packed rows (tokens of all texts, hidden) before the first block.
     ///
     /// # Panics
-    /// On a token id outside the vocabulary or a text longer than the positions; the parent module rules both out.
-    pub fn forward(&self, texts: &[&[u32]]) -> Vec<f32> {
+    /// On a token id outside the vocabulary or a text longer than the positions; callers rule both out.
+    pub fn embed(&self, texts: &[&[u32]]) -> Vec<f32> {
         let h = self.config.hidden;
-        let rows: usize = texts.iter().map(|ids| ids.len()).sum();
-        let mut x = Vec::with_capacity(rows * h);
+        let mut x = Vec::with_capacity(texts.iter().map(|ids| ids.len()).sum::<usize>() * h);
         for ids in texts {
-            for (position, &id) in ids.iter().enumerate() {
+            let mut next = self.config.padding.map_or(0, |padding| padding as usize + 1);
+            for &id in *ids {
+                // A padding token that stands in the text has the padding's position, and is not counted.
+                let position = if self.config.padding == Some(id) { id as usize } else { next };
+                next += usize::from(self.config.padding != Some(id));
                 let word = &self.words[id as usize * h..][..h];
                 let place = &self.positions[position * h..][..h];
-                x.extend((0..h).map(|k| word[k] + self.token_type[k] + place[k]));
+                match self.token_type.is_empty() {
+                    true => x.extend(word.iter().zip(place).map(|(word, place)| word + place)),
+                    false => x.extend((0..h).map(|k| word[k] + self.token_type[k] + place[k])),
+                }
             }
         }
-        self.norm.forward(&mut x, None);
-        for layer in &self.layers {
-            let qkv = layer.qkv.forward(&x, rows);
-            let mixed = self.attend(&qkv, texts);
-            let mut attended = layer.attention_out.forward(&mixed, rows);
-            layer.attention_norm.forward(&mut attended, Some(&x));
-            let mut wide = layer.up.forward(&attended, rows);
-            gelu(&mut wide);
-            x = layer.down.forward(&wide, rows);
-            layer.norm.forward(&mut x, Some(&attended));
+        let mut y = Vec::new();
+        self.norm.forward(&x, &mut y);
+        y
+    }
+
+    /// Packed rows behind some of the blocks, from those before them.
+    pub fn run_layers(&self, mut x: Vec<f32>, texts: &[&[u32]], layers: Range<usize>) -> Vec<f32> {
+        let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
+        let mut buffers = Buffers::default();
+        for layer in &self.layers[layers] {
+            layer.forward(&mut x, &lengths, &self.config, &mut buffers);
         }
         x
     }
 
-    /// Attention of every text over its own tokens: `(tokens, 3 × hidden)` of queries, keys, values to `(tokens, hidden)`.
-    fn attend(&self, qkv: &[f32], texts: &[&[u32]]) -> Vec<f32> {
-        let h = self.config.hidden;
-        let mut out = vec![0.0; qkv.len() / 3];
-        let mut jobs = Vec::with_capacity(texts.len());
-        let (mut rest_in, mut rest_out) = (qkv, out.as_mut_slice());
-        for ids in texts {
-            let (text_in, more_in) = rest_in.split_at(ids.len() * 3 * h);
-            let (text_out, more_out) = rest_out.split_at_mut(ids.len() * h);
-            jobs.push((text_in, text_out));
-            (rest_in, rest_out) = (more_in, more_out);
-        }
-        jobs.into_par_iter().for_each(|(text_in, text_out)| attend_one(text_in, text_out, h, self.config.heads));
-        out
+    /// Last hidden states of several texts, `(sum of their tokens, hidden)`, in their order.
+    pub fn forward(&self, texts: &[&[u32]]) -> Vec<f32> {
+        self.run_layers(self.embed(texts), texts, 0..self.layers.len())
     }
 }
 
-/// Attention of one text. Every sum runs over keys or dimensions in their order, one accumulator for each output.
-fn attend_one(qkv: &[f32], out: &mut [f32], hidden: usize, heads: usize) {
-    let n = out.len() / hidden;
-    let size = hidden / heads;
-    let scale = 1.0 / (size as f32).sqrt();
-    let mut keys = vec![0.0; size * n]; // transposed: (size, n), so that the inner loop runs over keys
-    let mut weights = vec![0.0; n];
-    for head in 0..heads {
-        let at = |row: usize, part: usize| &qkv[row * 3 * hidden + part * hidden + head * size..][..size];
-        for j in 0..n {
-            for (d, &value) in at(j, 1).iter().enumerate() {
-                keys[d * n + j] = value;
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_of_a_distilbert_block_has_its_own_name() {
+        let stored = |end: &str| Family::DistilBert.stored(&format!("encoder.layer.3.{end}"));
+        for (bert, distilbert) in [
+            ("attention.self.key.bias", "attention.k_lin.bias"),
+            ("attention.output.dense.weight", "attention.out_lin.weight"),
+            ("attention.output.LayerNorm.weight", "sa_layer_norm.weight"),
+            ("intermediate.dense.bias", "ffn.lin1.bias"),
+            ("output.dense.weight", "ffn.lin2.weight"),
+            ("output.LayerNorm.bias", "output_layer_norm.bias"),
+        ] {
+            assert_eq!(stored(bert), format!("transformer.layer.3.{distilbert}"));
         }
-        for i in 0..n {
-            weights.fill(0.0);
-            for (d, &q) in at(i, 0).iter().enumerate() {
-                let q = q * scale;
-                for (weight, key) in weights.iter_mut().zip(&keys[d * n..][..n]) {
-                    *weight += q * key;
-                }
-            }
-            softmax(&mut weights);
-            let row = &mut out[i * hidden + head * size..][..size];
-            for (j, &weight) in weights.iter().enumerate() {
-                for (value, v) in row.iter_mut().zip(at(j, 2)) {
-                    *value += weight * v;
-                }
-            }
-        }
-    }
-}
-
-/// Tensors of a checkpoint, taken one by one with a check of their shape.
-struct Weights {
-    tensors: HashMap<String, Tensor>,
-    prefix: &'static str,
-    file: String,
-}
-
-impl Weights {
-    fn read(path: &Path) -> Result<Self> {
-        let file = path.display().to_string();
-        let tensors = candle_core::safetensors::load(path, &Device::Cpu)
-            .with_context(|| format!("cannot read {file} as safetensors"))?;
-        let prefix = if tensors.contains_key("bert.embeddings.word_embeddings.weight") { "bert." } else { "" };
-        Ok(Self { tensors, prefix, file })
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.tensors.contains_key(&format!("{}{name}", self.prefix))
-    }
-
-    fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
-        let name = format!("{}{name}", self.prefix);
-        let Some(tensor) = self.tensors.remove(&name) else {
-            bail!("{}: there is no tensor {name:?}; is this the checkpoint that config.json describes?", self.file);
-        };
-        ensure!(
-            tensor.dims() == shape,
-            "{}: tensor {name:?} has shape {:?}, but config.json asks for {shape:?}",
-            self.file,
-            tensor.dims()
-        );
-        Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-    }
-
-    /// A table with any number of rows of a given width.
-    fn take_rows(&mut self, name: &str, width: usize) -> Result<Vec<f32>> {
-        let rows =
-            self.tensors.get(&format!("{}{name}", self.prefix)).map_or(0, |t| t.dims().first().map_or(0, |&n| n));
-        self.take(name, &[rows, width])
     }
 }

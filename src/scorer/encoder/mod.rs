@@ -1,28 +1,35 @@
-//! Turns texts into sentence vectors: tokens, a BERT encoder, mean pooling, length 1.
+//! Runs encoders: sentence vectors here (tokens, a BERT encoder, mean pooling, length 1), classifiers in [`sequence`].
 //!
 //! Reads the layout of Sentence Transformers. A text's vector is the same, bit for bit, whatever is encoded beside it.
 
+mod batches;
 pub mod bert;
-mod softmax;
+mod deberta;
+mod head;
+pub mod layers;
+mod modernbert;
+pub mod sequence;
+pub mod settings;
+pub mod weights;
+mod words;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use rayon::prelude::*;
+use anyhow::{Result, bail, ensure};
 use sha2::{Digest, Sha256};
-use tokenizers::{Tokenizer, TruncationParams};
 
-use crate::model::files::ModelFiles;
+use crate::model::files::{ModelFiles, sha256};
+use crate::model::precision::Precision;
+use batches::in_batches;
 use bert::{Bert, BertConfig};
-
-/// Tokens that go through the encoder together: enough to keep the matrix kernel busy, few enough for its cache.
-const BATCH_TOKENS: usize = 1024;
+use settings::{Settings, read_json};
+use weights::Weights;
+use words::Words;
 
 /// A sentence encoder, ready to use from several threads.
 pub struct TextEncoder {
-    tokenizer: Tokenizer,
+    words: Words,
     bert: Bert,
-    max_tokens: usize,
     digest: String,
 }
 
@@ -59,40 +66,33 @@ impl TextEncoder {
     /// truncation that tokenizer.json carries are switched off: they belong to whoever published the file.
     ///
     /// # Errors
-    /// Unreadable files, another architecture than BERT, or fewer positions than `max_tokens`.
+    /// Unreadable files, an architecture that is none of BERT's relatives, or fewer positions than `max_tokens`.
     pub fn load(config: &Path, tokenizer: &Path, weights: &Path, max_tokens: usize) -> Result<Self> {
-        let settings = BertConfig::read(config)?;
+        let settings = BertConfig::read(&Settings::read(config)?)?;
+        let limit = settings.max_tokens();
         ensure!(
-            (3..=settings.positions).contains(&max_tokens),
-            "{}: the encoder has {} positions, so it cannot read {max_tokens} tokens a text; give 3 to {}",
+            (3..=limit).contains(&max_tokens),
+            "{}: the encoder has {limit} positions, so it cannot read {max_tokens} tokens a text; give 3 to {limit}",
             config.display(),
-            settings.positions,
-            settings.positions
         );
-        let mut words = Tokenizer::from_file(tokenizer)
-            .map_err(|e| anyhow!("cannot read {} as a tokenizer: {e}", tokenizer.display()))?;
-        words.with_padding(None);
-        let truncation = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-        words
-            .with_truncation(Some(truncation))
-            .map_err(|e| anyhow!("{}: cannot cut texts at {max_tokens} tokens: {e}", tokenizer.display()))?;
-
         let mut hash = Sha256::new();
-        hash.update(format!("sentence-encoder 1\n{settings:?}\nmax_tokens {max_tokens}\nmean, length 1\n"));
-        hash.update(file_digest(tokenizer)?);
-        hash.update(file_digest(weights)?);
+        hash.update(format!("sentence-encoder 1\n{}\nmax_tokens {max_tokens}\nmean, length 1\n", described(&settings)));
+        for path in [tokenizer, weights] {
+            hash.update(bytes(&sha256(path)?));
+        }
         let digest = hex(&hash.finalize());
 
-        let bert = Bert::load(settings, weights)?;
-        let size = words.get_vocab_size(true);
+        let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, Precision::F32)?;
+        let words = Words::read(tokenizer, max_tokens, bert.vocabulary(), false)?;
         ensure!(
-            size <= bert.vocabulary(),
-            "{} has {size} tokens, but {} has embeddings for {}; the two do not belong together",
+            words.size() <= bert.vocabulary(),
+            "{} has {} tokens, but {} has embeddings for {}; the two do not belong together",
             tokenizer.display(),
+            words.size(),
             weights.display(),
             bert.vocabulary()
         );
-        Ok(Self { tokenizer: words, bert, max_tokens, digest })
+        Ok(Self { words, bert, digest })
     }
 
     /// Loads an encoder from resolved files in the layout of Sentence Transformers: config.json, tokenizer.json, one
@@ -175,13 +175,13 @@ impl TextEncoder {
 
     /// Tokens of a text that are read, special tokens included.
     pub fn max_tokens(&self) -> usize {
-        self.max_tokens
+        self.words.max_tokens()
     }
 
     /// Token ids as the encoder reads them, special tokens included, and whether the text was cut.
     pub fn tokens(&self, text: &str) -> Result<(Vec<u32>, bool)> {
-        let encoding = self.tokenizer.encode_fast(text, true).map_err(|e| anyhow!("cannot tokenize a text: {e}"))?;
-        Ok((encoding.get_ids().to_vec(), !encoding.get_overflowing().is_empty()))
+        let tokens = self.words.tokens(text)?;
+        Ok((tokens.ids, tokens.truncated))
     }
 
     /// Encodes texts; an empty text gets the vector of its special tokens alone.
@@ -189,59 +189,46 @@ impl TextEncoder {
     /// # Errors
     /// A text that the tokenizer refuses.
     pub fn encode(&self, texts: &[&str]) -> Result<Encoded> {
-        let tokens: Vec<(Vec<u32>, bool)> = texts.par_iter().map(|text| self.tokens(text)).collect::<Result<_>>()?;
-        let mut rows = Vec::with_capacity(texts.len() * self.dim());
-        let mut start = 0;
-        while start < tokens.len() {
-            let mut end = start;
-            let mut size = 0;
-            while end < tokens.len() && (end == start || size + tokens[end].0.len() <= BATCH_TOKENS) {
-                size += tokens[end].0.len();
-                end += 1;
-            }
-            let batch: Vec<&[u32]> = tokens[start..end].iter().map(|(ids, _)| ids.as_slice()).collect();
-            let states = self.bert.forward(&batch);
-            let mut at = 0;
-            for ids in batch {
-                rows.extend(pool(&states[at..at + ids.len() * self.dim()], self.dim()));
-                at += ids.len() * self.dim();
-            }
-            start = end;
-        }
-        Ok(Encoded { dim: self.dim(), rows, truncated: tokens.into_iter().map(|(_, cut)| cut).collect() })
+        let (tokens, dim) = (self.words.all_tokens(texts)?, self.dim());
+        let rows = in_batches(&tokens, dim, |batch| {
+            let states = self.bert.forward(batch);
+            let mut start = 0;
+            let text = |ids: &&[u32]| {
+                let rows = &states[start * dim..][..ids.len() * dim];
+                start += ids.len();
+                pool(rows, dim)
+            };
+            batch.iter().flat_map(text).collect()
+        });
+        Ok(Encoded { dim, rows, truncated: tokens.into_iter().map(|text| text.truncated).collect() })
     }
 }
 
 /// Mean over tokens, divided by its length; sums in f64, in the order of the tokens.
 fn pool(states: &[f32], dim: usize) -> Vec<f32> {
-    let mut mean = vec![0.0_f64; dim];
-    for row in states.chunks_exact(dim) {
-        for (sum, &value) in mean.iter_mut().zip(row) {
-            *sum += f64::from(value);
-        }
-    }
+    let mean = head::sums(states, dim);
     // The number of tokens cancels; 1e-12 is the floor that Sentence Transformers puts under the length.
     let length = mean.iter().map(|v| v * v).sum::<f64>().sqrt().max(1e-12);
     mean.into_iter().map(|v| (v / length) as f32).collect()
 }
 
-fn read_json(path: &Path) -> Result<serde_json::Value> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} is not JSON", path.display()))
+/// The settings that can change a vector, as they stand in the digest.
+fn described(config: &BertConfig) -> String {
+    let BertConfig { hidden, layers, heads, intermediate, positions, layer_norm_eps, .. } = config;
+    let sizes = format!(
+        "BertConfig {{ hidden: {hidden}, layers: {layers}, heads: {heads}, intermediate: {intermediate}, positions: \
+         {positions}, layer_norm_eps: {layer_norm_eps:?} }}"
+    );
+    match (config.family, config.activation) {
+        (bert::Family::Bert, layers::Activation::Gelu) => sizes,
+        (family, activation) => format!("{sizes} {family:?} {activation:?} {:?}", config.padding),
+    }
 }
 
-fn file_digest(path: &Path) -> Result<[u8; 32]> {
-    let mut file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut hash = Sha256::new();
-    let mut block = vec![0; 1 << 20];
-    loop {
-        let n =
-            std::io::Read::read(&mut file, &mut block).with_context(|| format!("cannot read {}", path.display()))?;
-        if n == 0 {
-            return Ok(hash.finalize().into());
-        }
-        hash.update(&block[..n]);
-    }
+/// The bytes that hexadecimal stands for.
+fn bytes(hex: &str) -> Vec<u8> {
+    let digit = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
+    hex.as_bytes().chunks_exact(2).map(|pair| digit(pair[0]) << 4 | digit(pair[1])).collect()
 }
 
 /// Lower-case hexadecimal.

@@ -91,6 +91,8 @@ fn of_program(suite: &Suite, score: &str) -> Option<f64> {
             Probe::Generate(spec) => Some(spec.max_new_tokens as f64),
             _ => None,
         }),
+        "vader" => Some(2.0),
+        "readability" | "first_person" | "third_person" => Some(100.0),
         _ => Some(1.0),
     }
 }

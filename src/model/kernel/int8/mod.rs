@@ -20,7 +20,7 @@ use quantise::{Activations, GROUP, quantise_row};
 use tile::Tile;
 
 use super::level::Level;
-use super::{Output, for_each_task, tiles};
+use super::{Output, for_each_task, is_shared, tiles};
 
 /// Outputs of a panel: two AVX-512 registers.
 const PANEL: usize = 32;
@@ -99,7 +99,7 @@ impl QuantMatrix {
         let (per_row, level) = (self.inp / GROUP, Level::detect());
         quantised.resize(rows * per_row, Activations { quants: [0; GROUP], scale: 0.0, offset: 0 });
         let row = |(x, groups): (&[f32], &mut [Activations])| quantise_row(level, x, groups);
-        if x.len() < 1 << 16 {
+        if !is_shared(x.len()) {
             x.chunks_exact(self.inp).zip(quantised.chunks_exact_mut(per_row)).for_each(row);
         } else {
             let rows = x.par_chunks_exact(self.inp).zip(quantised.par_chunks_exact_mut(per_row));
