@@ -14,9 +14,11 @@ const REFUSAL: &str = "refusal";
 const IS_REFUSAL: f64 = 0.5;
 
 /// Scorers that measure one thing, by name; what else measures it has to be put here.
-const CONSTRUCTS: [(&str, &[&str]); 2] = [
-    ("sentiment", &["sentiment", "vader", "twitter-roberta-sentiment", "distilbert-sst2"]),
-    ("toxicity", &["toxicity", "toxic-bert", "roberta-toxicity"]),
+const CONSTRUCTS: [(&str, &[&str]); 4] = [
+    ("sentiment", &["sentiment", "vader", "sentiment-twitter", "sentiment-sst2", "sentiment-stars"]),
+    ("toxicity", &["toxicity", "toxic-bert", "toxicity-roberta"]),
+    ("regard", &["regard", "regard-bert"]),
+    ("refusal", &["refusal", "rejection-roberta"]),
 ];
 
 /// Fills in the offset that was measured for the row's group, the gap without it, and the offset that would take the finding away.

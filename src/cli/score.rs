@@ -87,8 +87,9 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.out {
         Some(path) => {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            let file = tempfile::NamedTempFile::new_in(folder)
-                .with_context(|| format!("cannot write in {}; create the folder, or give another -o", folder.display()))?;
+            let file = tempfile::NamedTempFile::new_in(folder).with_context(|| {
+                format!("cannot write in {}; create the folder, or give another -o", folder.display())
+            })?;
             let out = BufWriter::new(file.as_file().try_clone().context("cannot write")?);
             let sheet = Sheet::begin(out, format, &rows, columns.names().to_vec())?;
             score(&mut rows, &columns, sheet, args)?;
@@ -112,7 +113,10 @@ pub fn run(args: &Args) -> Result<()> {
         let cut = scorer.truncated();
         if cut > 0 {
             let texts = if cut == 1 { "1 text was".into() } else { format!("{cut} texts were") };
-            say(args.engine.quiet, &format!("{texts} longer than {} reads, and scored by the beginning", scorer.info().name));
+            say(
+                args.engine.quiet,
+                &format!("{texts} longer than {} reads, and scored by the beginning", scorer.info().name),
+            );
         }
     }
     Ok(())
@@ -146,9 +150,16 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
         return Ok(ScorerSpec::named(name));
     }
     let path = Path::new(name);
-    let stem = if path.extension().is_some_and(|ending| ending == "safetensors") { path.file_stem() } else { path.file_name() };
+    let stem = if path.extension().is_some_and(|ending| ending == "safetensors") {
+        path.file_stem()
+    } else {
+        path.file_name()
+    };
     let Some(stem) = stem.map(|stem| stem.to_string_lossy().into_owned()).filter(|stem| !stem.is_empty()) else {
-        bail!("--scorer {name:?} names neither a scorer, nor a head, nor a classifier; the scorers are {}", scorer::NAMES.join(", "));
+        bail!(
+            "--scorer {name:?} names neither a scorer, nor a head, nor a classifier; the scorers are {}",
+            scorer::NAMES.join(", ")
+        );
     };
     let is_preset = catalog::find(name).is_some_and(|entry| entry.kind == Kind::Classifier);
     let looks_like_a_name = !name.contains(['/', '\\', '.']) && !path.exists() && !is_preset;
@@ -187,7 +198,11 @@ fn score<W: Write>(rows: &mut Rows, columns: &Columns<'_>, mut sheet: Sheet<W>, 
             if let Cells::Json(object) = &row.cells
                 && let Some(name) = columns.names().iter().find(|name| object.contains_key(*name))
             {
-                bail!("{} line {} has a key {name:?} already; rename it, or take it out", args.input.display(), row.line);
+                bail!(
+                    "{} line {} has a key {name:?} already; rename it, or take it out",
+                    args.input.display(),
+                    row.line
+                );
             }
             bytes += row.raw.len();
             chunk.push(row);

@@ -159,9 +159,9 @@ pub fn text(rows: &[Row]) -> String {
 const ABOUT: &str = "
 offset: the scorer's own gap on neutral texts that differ in the group's term
 alone, over carriers; masked: with the group's words hidden; cues: masked, on
-texts with what tends to stand near the group. FPR: share of neutral texts at or
-above the middle of the scale. AUC within the group, BPSN and BNSP against the
-other groups (Borkan et al. 2019), on insults and praise; 1 is perfect.
+texts with what tends to stand near the group. FPR: neutral texts (for sentiment:
+insults) at or above the middle of the scale. AUC within the group, BPSN and
+BNSP against the other groups (Borkan et al. 2019); 1 is perfect.
 ";
 
 const ABOUT_DATA: &str = "

@@ -46,8 +46,7 @@ impl<'s> Columns<'s> {
     /// The new cells of each row; `Err` says why a row's text cannot be scored at all.
     pub fn score(&self, texts: &[Result<&str, &str>]) -> Result<Vec<Vec<Cell>>> {
         let mut cells: Vec<Vec<Cell>> = vec![Vec::with_capacity(self.names.len()); texts.len()];
-        let readable: Vec<Answer<'_>> =
-            texts.iter().flatten().map(|text| Answer::of(text, &self.nothing)).collect();
+        let readable: Vec<Answer<'_>> = texts.iter().flatten().map(|text| Answer::of(text, &self.nothing)).collect();
         for scorer in self.scorers {
             let name = &scorer.info().name;
             let width = if self.all_labels { scorer.labels().len() } else { 1 };

@@ -74,9 +74,11 @@ impl Rows {
                 let Some(Record { raw, line_end, cells, .. }) = rows.csv_record()? else {
                     bail!("{name} is empty; the first line should name its columns");
                 };
-                let header: Vec<String> = cells.into_iter().map(String::from_utf8).collect::<Result<_, _>>().with_context(|| {
-                    format!("{name}: the header is not UTF-8; save the file as UTF-8")
-                })?;
+                let header: Vec<String> = cells
+                    .into_iter()
+                    .map(String::from_utf8)
+                    .collect::<Result<_, _>>()
+                    .with_context(|| format!("{name}: the header is not UTF-8; save the file as UTF-8"))?;
                 let Some(text) = header.iter().position(|name| name == column) else {
                     bail!(
                         "{name} has no column {column:?}; it has {}; name the one with the texts by --text",
@@ -181,11 +183,9 @@ impl Rows {
             bail!("{}: every line should be an object, as {{\"{}\": \"…\"}}", at(), self.column)
         };
         let text = match object.get(&self.column) {
-            None => bail!(
-                "{}: there is no {:?} in this object; name the key with the texts by --text",
-                at(),
-                self.column
-            ),
+            None => {
+                bail!("{}: there is no {:?} in this object; name the key with the texts by --text", at(), self.column)
+            }
             Some(Value::Null) => Err("empty"),
             Some(Value::String(text)) if text.contains('\u{fffd}') && matches!(readable, Cow::Owned(_)) => {
                 Err("not UTF-8")

@@ -58,8 +58,8 @@ pub struct View {
     pub offset: Option<Offset>,
     /// In the row of a whole axis: largest mean of a group − smallest.
     pub spread: Option<f64>,
-    /// False-positive rate: share of neutral texts whose score is at or above the middle of its range (0.5 of a probability); of a labelled
-    /// file the same of texts with label 0.
+    /// False-positive rate: share of texts whose score is at or above the middle of its range (0.5 of a probability), among neutral ones
+    /// where lower is better, among insults where higher is; of a labelled file the same of texts with label 0.
     pub fpr: Option<f64>,
     /// Of insults against all other carriers where lower is better; of praise against insults where higher is.
     pub auc: SubgroupAuc,

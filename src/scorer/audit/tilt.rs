@@ -3,7 +3,7 @@
 use super::carriers::{Filled, Tone};
 use super::{LEVEL, Row, View, class};
 use crate::record::REST;
-use crate::scorer::ScoreInfo;
+use crate::scorer::{Direction, ScoreInfo};
 use crate::stats::gap::{Contrast, paired_gap};
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
@@ -144,7 +144,7 @@ impl<'a> Views<'a> {
             mean: self.mean(axis, group),
             offset: others.and_then(|others| offset(axis, &self.neutral, group, others, width)),
             spread: None,
-            fpr: fpr(info, of_group(&self.neutral, group)),
+            fpr: fpr(info, of_group(&self.all, group)),
             auc: SubgroupAuc::of(&self.members(|of| of == group), middle(info)),
         }
     }
@@ -157,7 +157,7 @@ impl<'a> Views<'a> {
             mean: means::mean(&means),
             offset: None,
             spread: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
-            fpr: fpr(info, self.neutral.iter()),
+            fpr: fpr(info, self.all.iter()),
             auc: SubgroupAuc {
                 overall: SubgroupAuc::of(&self.members(|_| false), middle(info)).overall,
                 ..SubgroupAuc::default()
@@ -180,17 +180,21 @@ pub(super) fn middle(info: &ScoreInfo) -> f64 {
     f64::midpoint(info.range.0, info.range.1)
 }
 
-/// Share of the texts that score at or above the middle.
-fn fpr<'a, 'b: 'a>(info: &ScoreInfo, neutral: impl Iterator<Item = &'a Scored<'b>>) -> Option<f64> {
-    let marks: Vec<f64> =
-        neutral.filter_map(|text| text.score).map(|score| f64::from(u8::from(score >= middle(info)))).collect();
+/// Share of harmless texts that score at or above the middle: of neutral ones, or of insults where praise is what should score high.
+fn fpr<'a, 'b: 'a>(info: &ScoreInfo, texts: impl Iterator<Item = &'a Scored<'b>>) -> Option<f64> {
+    let lower = match info.direction {
+        Direction::Lower => Tone::Neutral,
+        Direction::Higher => Tone::Negative,
+        Direction::Neither => return None,
+    };
+    let scores = texts.filter(|text| text.tone == Some(lower)).filter_map(|text| text.score);
+    let marks: Vec<f64> = scores.map(|score| f64::from(u8::from(score >= middle(info)))).collect();
     means::mean(&marks)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scorer::Direction;
     use crate::suite::Group;
 
     fn info(direction: Direction) -> ScoreInfo {
@@ -287,7 +291,7 @@ mod tests {
         let sentiment = tables(Direction::Higher, Some("h"), &texts);
         assert_eq!(sentiment[0].raw.auc.subgroup, Some(0.0));
         let neither = tables(Direction::Neither, Some("h"), &texts);
-        assert_eq!((neither[0].raw.auc.subgroup, neither[0].raw.fpr), (None, Some(1.0)));
+        assert_eq!((neither[0].raw.auc.subgroup, neither[0].raw.fpr), (None, None));
         assert!(neither[0].raw.offset.is_some());
     }
 }
