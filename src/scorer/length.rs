@@ -38,4 +38,9 @@ impl Scorer for Length {
         };
         Ok(answers.iter().map(score).collect())
     }
+
+    /// The number of tokens is the model's own count; no fixed text has one.
+    fn has_offset(&self) -> bool {
+        false
+    }
 }

@@ -1,5 +1,6 @@
 //! Turns texts into numbers with a declared range: classifier heads, lexicons, rules, counts of words.
 
+pub mod audit;
 pub mod classifier;
 pub mod encoder;
 pub mod hurtful;
@@ -9,6 +10,7 @@ pub mod linear_head;
 mod raw;
 pub mod readability;
 pub mod refusal;
+pub mod similarity;
 pub mod train;
 pub mod vader;
 pub mod web_text;
@@ -83,6 +85,12 @@ pub trait Scorer {
 
     /// One outcome an answer, in order; an answer's outcome does not depend on the others.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>>;
+
+    /// Whether a run measures what the scorer itself adds between groups, on fixed texts. False where the score does not come from the
+    /// text, and where a text costs too much.
+    fn has_offset(&self) -> bool {
+        true
+    }
 
     /// Labels that a classifier tells apart, as its configuration names them; empty for any other scorer.
     fn labels(&self) -> &[String] {

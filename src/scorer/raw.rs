@@ -37,6 +37,10 @@ impl Scorer for Raw {
         self.inner.score(&raw)
     }
 
+    fn has_offset(&self) -> bool {
+        self.inner.has_offset()
+    }
+
     fn truncated(&self) -> usize {
         self.inner.truncated()
     }
@@ -50,6 +54,10 @@ impl Scorer for Rc<dyn Scorer> {
 
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
         self.as_ref().score(answers)
+    }
+
+    fn has_offset(&self) -> bool {
+        self.as_ref().has_offset()
     }
 
     fn truncated(&self) -> usize {

@@ -76,6 +76,11 @@ pub static SUITE: Form = Form {
             "How cases are put to a model, each kind at most once.",
         ),
         may("scorers", Shape::List(&SCORER), "What scores generated text: a name, or one name with its options."),
+        may(
+            "similarity",
+            Shape::List(&Shape::Word(&["cosine", "rouge_l", "bleu"])),
+            "How the answers of a counterfactual set are compared as texts, beside their noise floor.",
+        ),
         may("lexicon", Shape::Text, "A file with a word or phrase a line, which the scorer hurtful looks for."),
         may("outcomes", Shape::List(&Shape::Map(&OUTCOME)), "What the suite is judged by, declared before the run."),
         may("gate", Shape::Map(&GATE), "What a gate tolerates."),

@@ -25,6 +25,7 @@ mod rotation;
 pub mod schema;
 pub mod scorer;
 mod scorers;
+mod similarity;
 mod slug;
 mod spec;
 mod template;
@@ -40,8 +41,10 @@ use serde::{Deserialize, Serialize};
 pub use case::Case;
 pub use problem::{Mark, Place};
 pub use scorer::{ScorerKind, ScorerSpec};
+pub use similarity::Similarity;
 pub use slug::slug;
 pub use spec::{AskAs, ChoiceOption, ChoiceSpec, ChoiceStyle, GenerateSpec, LikelihoodSpec, Probe, ProbeKind};
+pub use template::with_article;
 
 /// A suite as loaded and checked: every list resolved, every name known to exist.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +67,8 @@ pub struct Suite {
     pub probes: Vec<Probe>,
     /// What scores generated text, in the order of the file.
     pub scorers: Vec<ScorerSpec>,
+    /// How the answers of a counterfactual set are compared as texts.
+    pub similarity: Vec<Similarity>,
     pub outcomes: Vec<Outcome>,
     pub gate: Gate,
     /// The published benchmark whose own statistics are computed beside the gaps, e.g. `bbq`.
