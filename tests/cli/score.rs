@@ -79,10 +79,7 @@ fn formats_turn_into_each_other() {
     );
     workdir.write("in.jsonl", "{\"id\":1,\"text\":\"good, or so\"}\n{\"id\":2,\"text\":null}\n");
     vader(&workdir, &["in.jsonl", "-o", "out.csv"]);
-    assert_eq!(
-        workdir.read("out.csv"),
-        "id,text,vader,vader_reason\n1,\"good, or so\",0.4404000,\n2,,,empty\n"
-    );
+    assert_eq!(workdir.read("out.csv"), "id,text,vader,vader_reason\n1,\"good, or so\",0.4404000,\n2,,,empty\n");
     let table = vader(&workdir, &["in.jsonl", "--format", "table"]);
     assert_eq!(table, "       vader  text\n      0.4404  good, or so\n         n/a  \n");
 }
