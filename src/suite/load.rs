@@ -163,6 +163,10 @@ impl Reader<'_> {
             None => Vec::new(),
         };
         let similarity = top.get("similarity").map_or_else(Vec::new, |node| self.similarity(file, node));
+        if let Some(node) = top.get("similarity").filter(|_| !writes) {
+            let message = "`similarity` compares written answers, but nothing is written; add `- generate: {}` to the probes, or take it out";
+            self.problems.add(file, node.at, message);
+        }
         let mut scores: Vec<String> = scorers.iter().flat_map(ScorerSpec::scores).collect();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));

@@ -148,6 +148,7 @@ fn a_set_without_a_second_answer_says_how_to_get_a_floor() {
     workdir.write("letters.yaml", &format!("{suite}similarity: [bleu]\n"));
     let text = workdir.ok(&RUN);
     assert!(text.contains("no floor: add samples >= 2"), "{text}");
+    assert!(workdir.ok(&["check", "letters.yaml"]).contains("[no-floor]"));
 }
 
 #[test]
@@ -156,4 +157,8 @@ fn an_unknown_metric_of_similarity_is_refused_with_those_that_there_are() {
     workdir.write("letters.yaml", &format!("{SUITE}similarity: [meteor]\n"));
     let message = workdir.error(&RUN);
     assert!(message.contains("meteor") && message.contains("rouge_l"), "{message}");
+    let read = SUITE.replace("generate: { samples: 2, temperature: 0.8, max_new_tokens: 32 }", "likelihood");
+    let read = read.split("scorers:").next().unwrap();
+    workdir.write("letters.yaml", &format!("{read}similarity: [bleu]\n"));
+    assert!(workdir.error(&RUN).contains("`similarity` compares written answers"));
 }

@@ -159,7 +159,7 @@ pub fn text(rows: &[Row]) -> String {
 const ABOUT: &str = "
 offset: the scorer's own gap on neutral texts that differ in the group's term
 alone, over carriers; masked: with the group's words hidden; cues: masked, on
-texts with what tends to stand near the group. FPR: neutral texts (for sentiment:
+texts with what tends to stand near the group. FPR: neutral texts (of sentiment
 insults) at or above the middle of the scale. AUC within the group, BPSN and
 BNSP against the other groups (Borkan et al. 2019); 1 is perfect.
 ";
