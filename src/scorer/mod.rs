@@ -1,10 +1,11 @@
 //! Turns texts into numbers with a declared range: classifier heads, refusal, length.
 
+pub mod adapted;
 pub mod classifier;
 pub mod encoder;
+pub mod head;
 pub mod hurtful;
 pub mod length;
-pub mod linear_head;
 pub mod refusal;
 pub mod train;
 pub mod web_text;
@@ -12,6 +13,7 @@ pub mod web_text;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::suite::MaskList;
 
@@ -30,7 +32,8 @@ pub struct ScoreInfo {
 }
 
 /// Which end of a score is the better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     Higher,
     Lower,
@@ -73,11 +76,11 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 }
 
 /// Every scorer by name, in the order in which messages list them.
-pub const NAMES: [&str; 5] = ["sentiment", "toxicity", "refusal", "length", "hurtful"];
+pub const NAMES: [&str; 6] = ["sentiment", "toxicity", "regard", "refusal", "length", "hurtful"];
 
 /// True when one of the scorers is a head on the sentence encoder, which then has to be there.
 pub fn needs_encoder(names: &[String]) -> bool {
-    names.iter().any(|name| linear_head::embedded(name).is_some())
+    names.iter().any(|name| head::embedded(name).is_some())
 }
 
 /// Makes the scorers of a suite, in the order of their names.
@@ -102,11 +105,11 @@ pub fn build(
             "hurtful" => Box::new(hurtful::Hurtful::new(lexicon)),
             "refusal" => Box::new(refusal::Refusal::default()),
             _ => {
-                let Some(head) = linear_head::embedded(name) else {
+                let Some(head) = head::embedded(name) else {
                     bail!("there is no scorer {name:?}; the scorers are {}", NAMES.join(", "));
                 };
                 let encoder = encoder.clone().with_context(|| {
-                    format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.encoder.name)
+                    format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.papers.encoder.name)
                 })?;
                 Box::new(classifier::Classifier::new(head, encoder)?)
             }
