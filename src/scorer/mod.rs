@@ -1,4 +1,4 @@
-//! Turns texts into numbers with a declared range: classifier heads, refusal, length.
+//! Turns texts into numbers with a declared range: classifiers, heads on a sentence encoder, refusal, length.
 
 pub mod adapted;
 pub mod classifier;
@@ -7,6 +7,7 @@ pub mod head;
 pub mod hurtful;
 pub mod length;
 pub mod refusal;
+pub mod sequence_classifier;
 pub mod train;
 pub mod web_text;
 
@@ -62,6 +63,11 @@ pub trait Scorer {
 
     /// One outcome an answer, in order; an answer's outcome does not depend on the others.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>>;
+
+    /// Texts so far that were longer than what is read, and were scored without an end.
+    fn truncated(&self) -> usize {
+        0
+    }
 }
 
 impl Scored {

@@ -69,7 +69,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// Unreadable files, an architecture that is none of BERT's relatives, or fewer positions than `max_tokens`.
-    pub fn load(config: &Path, tokenizer: &Path, weights: &Path, max_tokens: usize) -> Result<Self> {
+    pub fn load(config: &Path, tokenizer: &Path, weights: &Path, max_tokens: usize, p: Precision) -> Result<Self> {
         let settings = BertConfig::read(&Settings::read(config)?)?;
         let limit = settings.max_tokens();
         ensure!(
@@ -82,9 +82,12 @@ impl TextEncoder {
         for path in [tokenizer, weights] {
             hash.update(bytes(&sha256(path)?));
         }
+        if p == Precision::Int8 {
+            hash.update("int8");
+        }
         let digest = hex(&hash.finalize());
 
-        let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, Precision::F32)?;
+        let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, p)?;
         let words = Words::read(tokenizer, max_tokens, bert.vocabulary(), false)?;
         ensure!(
             words.size() <= bert.vocabulary(),
@@ -103,6 +106,11 @@ impl TextEncoder {
     /// # Errors
     /// As [`TextEncoder::load`]; a missing file, or anything but mean pooling and length 1.
     pub fn from_files(files: &ModelFiles) -> Result<Self> {
+        Self::from_files_in(files, Precision::F32)
+    }
+
+    /// As [`TextEncoder::from_files`], in f32 or int8. Heads belong to the f32 encoder: int8 has another digest.
+    pub fn from_files_in(files: &ModelFiles, precision: Precision) -> Result<Self> {
         let ModelFiles::Folder { label, config, tokenizer, weights, extra, .. } = files else {
             bail!("{} is a GGUF file; a sentence encoder is a folder with safetensors", files.label());
         };
@@ -110,14 +118,15 @@ impl TextEncoder {
         let [weights] = weights.as_slice() else {
             bail!("{label}: a sentence encoder has one weights file, but here are {}", weights.len());
         };
-        Self::from_layout(config, tokenizer, weights, &|name| extra.get(name).cloned())
+        Self::from_layout(config, tokenizer, weights, &|name| extra.get(name).cloned(), precision)
     }
 
     /// As [`TextEncoder::from_files`], from a folder with the usual names.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = |name: &str| folder.join(name);
         let find = |name: &str| Some(path(name)).filter(|path| path.exists());
-        Self::from_layout(&path("config.json"), &path("tokenizer.json"), &path("model.safetensors"), &find)
+        let (config, weights) = (path("config.json"), path("model.safetensors"));
+        Self::from_layout(&config, &path("tokenizer.json"), &weights, &find, Precision::F32)
     }
 
     fn from_layout(
@@ -125,6 +134,7 @@ impl TextEncoder {
         tokenizer: &Path,
         weights: &Path,
         find: &dyn Fn(&str) -> Option<PathBuf>,
+        precision: Precision,
     ) -> Result<Self> {
         if let Some(at) = find("modules.json") {
             let modules = read_json(&at)?;
@@ -162,7 +172,7 @@ impl TextEncoder {
         let Some(max_tokens) = read_json(&at)?["max_seq_length"].as_u64() else {
             bail!("{}: max_seq_length is missing; it says how many tokens of a text are read", at.display());
         };
-        Self::load(config, tokenizer, weights, max_tokens as usize)
+        Self::load(config, tokenizer, weights, max_tokens as usize, precision)
     }
 
     /// Length of a sentence vector.
