@@ -5,14 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use tiltmeter::model::OpenOptions;
 use tiltmeter::model::files::{Access, resolve_encoder};
 use tiltmeter::scorer::encoder::TextEncoder;
 use tiltmeter::scorer::head::{EMBEDDED, embedded};
 use tiltmeter::scorer::train::parse;
 use tiltmeter::scorer::train::quality::auroc;
 use tiltmeter::scorer::train::recipe::{Recipe, to_csv};
-use tiltmeter::scorer::{Answer, Scored, Scorer, build, needs_encoder};
-use tiltmeter::suite::MaskList;
+use tiltmeter::scorer::{Answer, Scored, Scorer, Setting, build, needs_encoder};
+use tiltmeter::suite::{MaskList, ScorerSpec};
 
 /// One encoder for all tests, from the caches alone.
 fn encoder() -> Option<Arc<TextEncoder>> {
@@ -27,16 +28,21 @@ fn encoder() -> Option<Arc<TextEncoder>> {
     ENCODER.clone()
 }
 
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| name.to_string()).collect()
+fn names(names: &[&str]) -> Vec<ScorerSpec> {
+    names.iter().map(|name| ScorerSpec::named(name)).collect()
+}
+
+fn setting(encoder: Option<Arc<TextEncoder>>) -> Setting {
+    Setting { encoder, max_new_tokens: 64, open: OpenOptions::default() }
 }
 
 fn scorer(name: &str, encoder: Option<Arc<TextEncoder>>) -> Box<dyn Scorer> {
-    build(&names(&[name]), &[], encoder, 64).unwrap().remove(0)
+    build(&names(&[name]), &setting(encoder)).unwrap().remove(0)
 }
 
 fn score(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Vec<Scored> {
-    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer { text, tokens: 7, mask }).collect();
+    let answers: Vec<Answer<'_>> =
+        texts.iter().map(|text| Answer { tokens: Some(7), ..Answer::of(text, mask) }).collect();
     scorer.score(&answers).unwrap()
 }
 
@@ -65,13 +71,13 @@ fn the_embedded_heads_name_the_catalog_encoder_by_its_digest() {
 fn a_head_refuses_an_encoder_that_it_was_not_fitted_on() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads/sentence-encoder");
     let other = Arc::new(TextEncoder::from_folder(&folder).unwrap());
-    let Err(error) = build(&names(&["sentiment"]), &[], Some(other), 64) else { panic!("built") };
+    let Err(error) = build(&names(&["sentiment"]), &setting(Some(other))) else { panic!("built") };
     assert!(error.to_string().contains("was fitted on minilm-l6"), "{error}");
 }
 
 #[test]
 fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
-    let Err(error) = build(&names(&["length", "sentimemt"]), &[], None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["length", "sentimemt"]), &setting(None)) else { panic!("built") };
     assert!(
         error.to_string().contains("\"sentimemt\"") && error.to_string().contains("sentiment, toxicity"),
         "{error}"
@@ -82,7 +88,7 @@ fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
 fn only_heads_need_the_encoder() {
     assert!(!needs_encoder(&names(&["refusal", "length"])));
     assert!(needs_encoder(&names(&["refusal", "toxicity"])));
-    let Err(error) = build(&names(&["toxicity"]), &[], None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["toxicity"]), &setting(None)) else { panic!("built") };
     assert!(error.to_string().contains("needs the sentence encoder minilm-l6"), "{error}");
 }
 

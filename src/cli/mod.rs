@@ -1,6 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod engine;
 pub mod expand;
@@ -13,6 +14,7 @@ pub mod progress;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod score;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,6 +48,10 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = HEAD_EXAMPLES)]
@@ -86,6 +92,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Audit(args) => done(audit::run(&args)),
+        Command::Score(args) => done(score::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

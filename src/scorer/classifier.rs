@@ -1,9 +1,10 @@
 //! Scores answers by a small head on sentence vectors, with the group words hidden first.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::adapted::AdaptedEncoder;
 use super::encoder::TextEncoder;
@@ -15,14 +16,7 @@ pub struct Classifier {
     info: ScoreInfo,
     head: Head,
     encoder: AdaptedEncoder,
-}
-
-/// The labels' probabilities for some texts.
-pub struct Probabilities {
-    /// One row a text.
-    pub rows: Vec<Vec<f64>>,
-    /// Texts of which the encoder read only the beginning.
-    pub truncated: Vec<bool>,
+    truncated: Cell<usize>,
 }
 
 impl Classifier {
@@ -38,25 +32,32 @@ impl Classifier {
             revision: format!("head {} on encoder {}", &head.digest()[..12], &encoder.digest()[..12]),
             meaning: papers.meaning.clone(),
         };
-        Ok(Self { info, head: head.clone(), encoder: AdaptedEncoder::new(encoder, head)? })
+        Ok(Self {
+            info,
+            head: head.clone(),
+            encoder: AdaptedEncoder::new(encoder, head)?,
+            truncated: Cell::new(0),
+        })
     }
 
-    /// The head's labels, in the order of the probabilities.
-    pub fn labels(&self) -> &[String] {
-        &self.head.papers.labels
-    }
-
-    /// False for a head that has labels and no single score.
-    pub fn has_score(&self) -> bool {
-        self.head.papers.values.is_some()
-    }
-
-    /// The labels' probabilities; texts are cleaned here, and nothing is hidden in them.
-    pub fn probabilities(&self, texts: &[&str]) -> Result<Probabilities> {
+    /// The labels' probabilities of each text, as it stands. A text that comes again is encoded once.
+    ///
+    /// # Errors
+    /// A text that the tokenizer refuses.
+    pub fn of_texts(&self, texts: &[&str]) -> Result<Vec<Vec<f64>>> {
         let clean: Vec<String> = texts.iter().map(|text| web_text::clean(text)).collect();
-        let encoded = self.encoder.encode(&clean.iter().map(String::as_str).collect::<Vec<_>>())?;
-        let rows = (0..texts.len()).map(|i| self.head.probabilities(encoded.row(i))).collect();
-        Ok(Probabilities { rows, truncated: encoded.truncated })
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut distinct: Vec<&str> = Vec::new();
+        for text in &clean {
+            places.entry(text).or_insert_with(|| {
+                distinct.push(text);
+                distinct.len() - 1
+            });
+        }
+        let encoded = self.encoder.encode(&distinct)?;
+        let cut = clean.iter().filter(|text| encoded.truncated[places[text.as_str()]]).count();
+        self.truncated.set(self.truncated.get() + cut);
+        Ok(clean.iter().map(|text| self.head.probabilities(encoded.row(places[text.as_str()]))).collect())
     }
 }
 
@@ -65,31 +66,39 @@ impl Scorer for Classifier {
         &self.info
     }
 
-    /// Texts that are equal once group words are hidden are encoded once: they have one score by construction.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
         ensure!(
-            self.has_score(),
-            "head {:?} has the labels {:?} and no value for them, so it gives no single score; add `values` to its card \
-             and train it again",
+            self.head.papers.values.is_some(),
+            "the head {:?} has the labels {:?} and no value for them, so it gives no single score; name one with --label, \
+             or in a suite with label: or labels:, or take them all with --all-labels",
             self.info.name,
             self.labels()
         );
-        let texts: Vec<Option<String>> =
-            answers.iter().map(|answer| (!is_empty(answer)).then(|| answer.mask.apply(answer.text))).collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut distinct: Vec<&str> = Vec::new();
-        for text in texts.iter().flatten() {
-            places.entry(text).or_insert_with(|| {
-                distinct.push(text);
-                distinct.len() - 1
-            });
-        }
-        let scores: Vec<Option<f64>> =
-            self.probabilities(&distinct)?.rows.iter().map(|p| self.head.score(p)).collect();
-        let outcome = |text: &Option<String>| match text {
-            None => Scored::empty(),
-            Some(text) => scores[places[text.as_str()]].map_or_else(Scored::empty, Scored::Value),
+        let score = |outcome: Result<Vec<f64>, String>| {
+            Ok(match outcome {
+                Ok(p) => Scored::Value(self.head.score(&p).context("a head with values gives a score")?),
+                Err(reason) => Scored::Unscored(reason),
+            })
         };
-        Ok(texts.iter().map(outcome).collect())
+        self.probabilities(answers)?.into_iter().map(score).collect()
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.head.papers.labels
+    }
+
+    fn probabilities(&self, answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
+        let masked: Vec<String> =
+            answers.iter().filter(|answer| !is_empty(answer)).map(Answer::masked).collect();
+        let mut found = self.of_texts(&masked.iter().map(String::as_str).collect::<Vec<_>>())?.into_iter();
+        let outcome = |answer: &Answer<'_>| match is_empty(answer) {
+            true => Ok(Err("empty".to_owned())),
+            false => Ok(Ok(found.next().context("a text without probabilities")?)),
+        };
+        answers.iter().map(outcome).collect()
+    }
+
+    fn truncated(&self) -> usize {
+        self.truncated.get()
     }
 }

@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use super::Direction;
 use super::encoder::hex;
 use crate::model::kernel::gelu;
+use crate::suite::scorer::{HeadSpec, Labels};
 
 /// The layout of the file that this program writes and reads.
 pub const FORMAT: u32 = 2;
@@ -278,6 +279,39 @@ impl Head {
         let adapters = take_adapters(&mut tensors)?;
         ensure!(tensors.is_empty(), "head {:?} has tensors that no head has: {:?}", papers.name, tensors.keys());
         Ok(Self { papers, hidden, output, adapters })
+    }
+
+    /// Makes of the head what a suite's author says: another name, other values of the labels, another better end.
+    ///
+    /// # Errors
+    /// A label that the head does not have.
+    pub fn rename(&mut self, name: &str, spec: &HeadSpec) -> Result<()> {
+        let labels = &self.papers.labels;
+        let place = |label: &String| {
+            labels.iter().position(|known| known == label).with_context(|| {
+                format!("the head {} has no label {label:?}; its labels are {}", spec.file.display(), labels.join(", "))
+            })
+        };
+        let mut values = vec![0.0; labels.len()];
+        match &spec.labels {
+            Labels::Declared => {}
+            Labels::Sum(names) => {
+                for name in names {
+                    values[place(name)?] = 1.0;
+                }
+            }
+            Labels::Values(pairs) => {
+                for (name, value) in pairs {
+                    values[place(name)?] = *value;
+                }
+            }
+        }
+        name.clone_into(&mut self.papers.name);
+        if spec.labels != Labels::Declared {
+            self.papers.values = Some(values);
+        }
+        self.papers.better = spec.better.map_or(self.papers.better, Direction::from);
+        Ok(())
     }
 
     /// The file's bytes: the same head gives the same bytes.

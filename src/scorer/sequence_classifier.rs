@@ -14,6 +14,7 @@ use super::{Answer, Direction, ScoreInfo, Scored, Scorer, is_empty};
 use crate::model::catalog::{self, Better, Preset};
 use crate::model::files::{Access, resolve_classifier};
 use crate::model::precision::Precision;
+use crate::suite::scorer::{Activation, ClassifierSpec, Labels};
 
 /// A classifier that is loaded, and the catalog's map of its labels where there is one.
 pub struct Classifier {
@@ -162,9 +163,37 @@ impl ClassifierScorer {
     }
 }
 
+impl ScoreOptions {
+    /// What a suite says.
+    pub fn of(name: &str, spec: &ClassifierSpec) -> Self {
+        let labels = match &spec.labels {
+            Labels::Declared => None,
+            Labels::Sum(names) => Some(LabelMap::Sum(names.clone())),
+            Labels::Values(values) => Some(LabelMap::Values(values.clone())),
+        };
+        let output = spec.activation.map(|activation| match activation {
+            Activation::Softmax => Output::Softmax,
+            Activation::Sigmoid => Output::Sigmoid,
+            Activation::None => Output::None,
+        });
+        Self { name: Some(name.to_owned()), labels, output, direction: spec.better.map(Direction::from), range: None }
+    }
+}
+
 impl Scorer for ClassifierScorer {
     fn info(&self) -> &ScoreInfo {
         &self.info
+    }
+
+    fn labels(&self) -> &[String] {
+        self.classifier.labels()
+    }
+
+    fn probabilities(&self, answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
+        let masked: Vec<String> = answers.iter().map(Answer::masked).collect();
+        let texts: Vec<&str> = masked.iter().map(String::as_str).collect();
+        let scores = self.classifier.label_scores(&texts, Some(self.output))?;
+        Ok(scores.into_iter().map(|labels| labels.ok_or_else(|| "empty".to_owned())).collect())
     }
 
     /// Texts that are equal once group words are hidden are computed once: they have one score by construction.

@@ -1,6 +1,7 @@
 //! Takes one suite from its cases to its tables.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
@@ -13,22 +14,31 @@ use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
-    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SuiteEntry,
+    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry, SuiteEntry,
 };
-use crate::record::{Record, ResponseRow, ScoreRow, rows};
+use crate::record::{PairRow, Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
-use crate::scorer::{Answer, Scored, Scorer};
+use crate::scorer::encoder::TextEncoder;
+use crate::scorer::similarity::{self, SetAnswer};
+use crate::scorer::{Answer, Scored, Scorer, audit};
 use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, ProbeKind, Suite, Vary};
 
 /// What a run folder holds beside its manifest.
 const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
+
+/// What answers are measured with.
+pub struct Instruments {
+    pub scorers: Vec<Box<dyn Scorer>>,
+    /// There where a head or `similarity: [cosine]` needs it.
+    pub encoder: Option<Arc<TextEncoder>>,
+}
 
 /// One suite on its way.
 pub struct Job {
     pub suite: Suite,
     cases: Vec<Case>,
     questions: Questions,
-    scorers: Vec<Box<dyn Scorer>>,
+    instruments: Instruments,
     manifest: Manifest,
     pub folder: RunFolder,
     /// The folder holds this very run already, finished.
@@ -40,7 +50,7 @@ impl Job {
     pub fn prepare(
         suite: Suite,
         cases: Vec<Case>,
-        scorers: Vec<Box<dyn Scorer>>,
+        instruments: Instruments,
         source: &Source,
         args: &Args,
     ) -> Result<Self> {
@@ -48,7 +58,7 @@ impl Job {
             benchmark::check(name)?;
         }
         let questions = Questions::of(&suite, &cases, source.card(), args.seed)?;
-        let manifest = manifest(&suite, &cases, &scorers, source, args)?;
+        let manifest = manifest(&suite, &cases, &instruments, source, args)?;
         let folder = RunFolder::new(&args.out, &manifest);
         folder.check_siblings(&manifest)?;
         let is_finished = !args.fresh && matches!(folder.look(&manifest)?, Found::Finished);
@@ -57,7 +67,7 @@ impl Job {
             Source::Given { path, rows, .. } => check_given(path, rows, &questions)?,
             Source::Model(_) => {}
         }
-        Ok(Self { suite, cases, questions, scorers, manifest, folder, is_finished })
+        Ok(Self { suite, cases, questions, instruments, manifest, folder, is_finished })
     }
 
     /// Does what is left to do, down to the tables.
@@ -102,10 +112,30 @@ impl Job {
         folder.write("responses.csv", &rows::write_responses(&answers))?;
         folder.write("scores.csv", &rows::write_scores(&scores))?;
         folder.write("records.csv", &rows::write_records(&self.records(&scores)))?;
+        let mut files = FILES.to_vec();
+        // Where nothing is written there is nothing that a scorer of text could tilt.
+        let offsets = if asks_for_text(&self.suite) {
+            audit::offsets(&self.instruments.scorers, &self.suite)?
+        } else {
+            Vec::new()
+        };
+        if !offsets.is_empty() {
+            folder.write("offsets.csv", &rows::write_offsets(&offsets))?;
+            files.push("offsets.csv");
+        }
+        let shared_draws = matches!(source, Source::Model(_));
+        let pairs = self.pairs(&answers, shared_draws)?;
+        if !pairs.is_empty() {
+            folder.write("similarity.csv", &rows::write_pairs(&pairs))?;
+            files.push("similarity.csv");
+        }
         let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
         folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
         folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        let mut files = FILES.to_vec();
+        if !run.tables.floors.is_empty() {
+            folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
+            files.push("noise_floor.csv");
+        }
         if self.suite.benchmark.is_some() {
             folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
             files.push("benchmark.csv");
@@ -133,19 +163,17 @@ impl Job {
             .iter()
             .map(|row| Answer {
                 text: &row.text,
-                tokens: row.tokens.unwrap_or(0),
+                prompt: &cases[row.case.as_str()].prompt,
+                tokens: row.tokens,
                 mask: &cases[row.case.as_str()].mask,
             })
             .collect();
-        for scorer in &self.scorers {
+        for scorer in &self.instruments.scorers {
             let info = scorer.info();
             let scored = scorer.score(&asked).with_context(|| format!("scorer {}", info.name))?;
             for (answer, scored) in written.iter().zip(scored) {
                 let (score, reason) = match scored {
                     Scored::Unscored(reason) => (None, reason),
-                    Scored::Value(_) if info.unit == "tokens" && answer.tokens.is_none() => {
-                        (None, "no token count".into())
-                    }
                     Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
                     Scored::Value(value) => (Some(value), String::new()),
                 };
@@ -175,7 +203,7 @@ impl Job {
             if case.axis.is_empty() {
                 continue;
             }
-            let record = |axis: &str, group: &str| Record {
+            let record = |(axis, group): (&str, &str)| Record {
                 suite: self.suite.name.clone(),
                 model: model.clone(),
                 template: case.template.clone(),
@@ -187,26 +215,63 @@ impl Job {
                 scorer: row.scorer.clone(),
                 score: row.score,
             };
-            records.push(record(&case.axis, &case.group));
-            let crossed: Vec<(&str, &str)> = case.axis.split('+').zip(case.group.split('+')).collect();
-            if self.suite.design.vary == Vary::Crossed && crossed.len() > 1 {
-                records.extend(crossed.into_iter().map(|(axis, group)| record(axis, group)));
-            }
+            records.extend(self.compared(case).into_iter().map(record));
         }
         records
     }
+
+    /// (axis, group) that a case stands for: its own, and of crossed axes each by itself too.
+    fn compared<'c>(&self, case: &'c Case) -> Vec<(&'c str, &'c str)> {
+        let mut all = vec![(case.axis.as_str(), case.group.as_str())];
+        let crossed: Vec<(&str, &str)> = case.axis.split('+').zip(case.group.split('+')).collect();
+        if self.suite.design.vary == Vary::Crossed && crossed.len() > 1 {
+            all.extend(crossed);
+        }
+        all
+    }
+
+    /// How far apart the answers of each counterfactual set are as texts, by the suite's metrics.
+    fn pairs(&self, answers: &[ResponseRow], shared_draws: bool) -> Result<Vec<PairRow>> {
+        let cases = self.cases_by_id();
+        let mut texts = Vec::new();
+        for answer in answers {
+            let case = cases[answer.case.as_str()];
+            if self.suite.similarity.is_empty() || case.probe != ProbeKind::Generate || case.axis.is_empty() {
+                continue;
+            }
+            let text = case.mask.apply(&answer.text);
+            if text.trim().is_empty() {
+                continue;
+            }
+            texts.extend(self.compared(case).into_iter().map(|(axis, group)| SetAnswer {
+                template: &case.template,
+                context: &case.context,
+                axis,
+                group,
+                term: &case.term,
+                sample: answer.sample,
+                text: text.clone(),
+            }));
+        }
+        let encoder = self.instruments.encoder.as_deref();
+        similarity::pairs(&self.suite.similarity, &texts, &self.suite.tested_axes(), encoder, shared_draws)
+    }
+}
+
+fn asks_for_text(suite: &Suite) -> bool {
+    suite.probes.iter().any(|probe| probe.kind() == ProbeKind::Generate)
 }
 
 fn manifest(
     suite: &Suite,
     cases: &[Case],
-    scorers: &[Box<dyn Scorer>],
+    instruments: &Instruments,
     source: &Source,
     args: &Args,
 ) -> Result<Manifest> {
     let card = source.card();
     let probes = suite.probes.iter().map(|probe| probe_entry(probe, source)).collect::<Result<Vec<_>>>()?;
-    let of_text = scorers.iter().map(|scorer| {
+    let of_text = instruments.scorers.iter().map(|scorer| {
         let info = scorer.info();
         ScorerEntry {
             name: info.name.clone(),
@@ -234,6 +299,10 @@ fn manifest(
         }),
         margin: outcome.margin,
         why: outcome.why.clone(),
+    });
+    let similarity = suite.similarity.iter().map(|metric| SimilarityEntry {
+        metric: metric.as_str().into(),
+        revision: similarity::revision(*metric, instruments.encoder.as_deref()),
     });
     let axes = suite.tested_axes().into_iter().map(|axis| AxisEntry {
         name: axis.name,
@@ -274,6 +343,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        similarity: similarity.collect(),
         axes: axes.collect(),
     })
 }

@@ -153,7 +153,10 @@ impl SequenceClassifier {
     /// not fit config.json or are not numbers: each by name.
     pub fn load(files: &ModelFiles, precision: Precision) -> Result<Self> {
         let ModelFiles::Folder { label, config, tokenizer, tokenizer_config, weights, .. } = files else {
-            bail!("{} is a GGUF file; a classifier is a folder with config.json, tokenizer.json and safetensors", files.label());
+            bail!(
+                "{} is a GGUF file; a classifier is a folder with config.json, tokenizer.json and safetensors",
+                files.label()
+            );
         };
         let Some(tokenizer) = tokenizer else {
             bail!(
@@ -181,7 +184,11 @@ impl SequenceClassifier {
         let labels = labels(&settings, head.labels())?;
         let words = words(tokenizer, tokenizer_config.as_ref(), positions, encoder.vocabulary())?;
         let mut hash = Sha256::new();
-        hash.update(format!("sequence-classifier 1\nprecision {}\nmax_tokens {}\n", precision.as_str(), words.max_tokens()));
+        hash.update(format!(
+            "sequence-classifier 1\nprecision {}\nmax_tokens {}\n",
+            precision.as_str(),
+            words.max_tokens()
+        ));
         for path in [config, tokenizer].into_iter().chain(weights) {
             hash.update(sha256(path)?);
         }
@@ -225,7 +232,8 @@ impl SequenceClassifier {
     /// A text that the tokenizer refuses; a logit that is not a number, as damaged or overflowing weights give.
     pub fn logits(&self, texts: &[&str]) -> Result<Logits> {
         let tokens = self.words.all_tokens(texts)?;
-        let values = in_batches(&tokens, self.labels.len(), |batch| self.head.logits(&self.encoder.forward(batch), batch));
+        let values =
+            in_batches(&tokens, self.labels.len(), |batch| self.head.logits(&self.encoder.forward(batch), batch));
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             bail!(
                 "{}: the logit of {:?} is {} for the text {:?}; the weights are damaged, or overflow in f32",
@@ -235,7 +243,11 @@ impl SequenceClassifier {
                 texts[at / self.labels.len()].chars().take(60).collect::<String>()
             );
         }
-        Ok(Logits { labels: self.labels.len(), values, truncated: tokens.into_iter().map(|text| text.truncated).collect() })
+        Ok(Logits {
+            labels: self.labels.len(),
+            values,
+            truncated: tokens.into_iter().map(|text| text.truncated).collect(),
+        })
     }
 }
 
@@ -307,7 +319,8 @@ fn labels(settings: &Settings, count: usize) -> Result<Vec<String>> {
 fn words(tokenizer: &PathBuf, config: Option<&PathBuf>, positions: usize, vocabulary: usize) -> Result<Words> {
     let config = config.map(|path| read_json(path)).transpose()?.unwrap_or(Value::Null);
     // Where nobody set it, files hold 1e30.
-    let length = config["model_max_length"].as_f64().filter(|n| *n >= 1.0).map_or(positions, |n| positions.min(n as usize));
+    let length =
+        config["model_max_length"].as_f64().filter(|n| *n >= 1.0).map_or(positions, |n| positions.min(n as usize));
     let cut_left = config["truncation_side"].as_str() == Some("left");
     let words = Words::read(tokenizer, length, vocabulary, cut_left)?;
     let special = words.tokens("").map(|tokens| tokens.ids.len()).unwrap_or(0);

@@ -18,7 +18,7 @@ use super::recipe::{self, Recipe};
 use super::table;
 use crate::scorer::classifier::Classifier;
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::head;
+use crate::scorer::{Scorer, head};
 use crate::suite::MaskList;
 
 /// One figure of one head on one set.
@@ -116,7 +116,7 @@ fn held_out(name: &str, head: &Classifier, recipe: Recipe, data: &Path) -> Resul
         if is_own || texts.is_empty() {
             continue;
         }
-        let probabilities = head.probabilities(&texts)?.rows;
+        let probabilities = head.of_texts(&texts)?;
         figures.extend(auroc_figure(name, &format!("{set}, held out"), "AUROC", &probabilities, &truths, 2));
     }
     Ok(figures)
@@ -132,7 +132,7 @@ fn hatecheck(head: &Classifier, data: &Path) -> Result<Vec<Figure>> {
     }
     let lines: Vec<Line> = rows(data, "hatecheck/test_suite_cases.csv")?;
     let texts: Vec<&str> = lines.iter().map(|line| line.test_case.as_str()).collect();
-    let probabilities = head.probabilities(&texts)?.rows;
+    let probabilities = head.of_texts(&texts)?;
     let truths: Vec<usize> = lines.iter().map(|line| usize::from(line.label_gold == "hateful")).collect();
     let mut figures: Vec<Figure> =
         auroc_figure("toxicity", "HateCheck", "AUROC", &probabilities, &truths, 2).into_iter().collect();
@@ -192,7 +192,7 @@ fn unintended_bias(head: &Classifier, identities: &[String], data: &Path) -> Res
     let hidden: Vec<String> = texts.iter().map(|text| mask.apply(text)).collect();
     let mut figures = Vec::new();
     for (how, texts) in [("raw", texts), ("masked", hidden.iter().map(String::as_str).collect())] {
-        let scores: Vec<f64> = head.probabilities(&texts)?.rows.into_iter().map(|p| p[1]).collect();
+        let scores: Vec<f64> = head.of_texts(&texts)?.into_iter().map(|p| p[1]).collect();
         let all: Vec<usize> = (0..scores.len()).collect();
         let plain = subgroup_figures(&scores, &marks, &all, identities.len());
         let draws: Vec<[f64; 3]> = (0..RESAMPLES)
@@ -246,7 +246,7 @@ fn neutral_range(name: &str, head: &Classifier, identities: &[String]) -> Result
     let hidden: Vec<String> = texts.iter().map(|text| mask.apply(text)).collect();
     let mut figures = Vec::new();
     for (how, texts) in [("raw", texts), ("masked", hidden)] {
-        let rows = head.probabilities(&texts.iter().map(String::as_str).collect::<Vec<_>>())?.rows;
+        let rows = head.of_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
         let means: Vec<f64> =
             rows.chunks(FRAMES.len()).map(|rows| rows.iter().map(|p| p[1]).sum::<f64>() / rows.len() as f64).collect();
         let (low, high) = means.iter().fold((1.0_f64, 0.0_f64), |(low, high), m| (low.min(*m), high.max(*m)));
@@ -276,7 +276,7 @@ fn nlg_bias(head: &Classifier, data: &Path) -> Result<Vec<Figure>> {
             splits.push(split);
         }
     }
-    let probabilities = head.probabilities(&texts.iter().map(String::as_str).collect::<Vec<_>>())?.rows;
+    let probabilities = head.of_texts(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
     let mut figures = Vec::new();
     for split in ["", "dev", "test"] {
         let chosen: Vec<usize> = (0..texts.len()).filter(|&i| split.is_empty() || splits[i] == split).collect();

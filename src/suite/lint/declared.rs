@@ -1,6 +1,7 @@
 //! Checks what the suite declares of itself: description, source, licence, outcomes and margins, options.
 
 use super::Findings;
+use crate::suite::scorer::{Count, ScorerKind};
 use crate::suite::{ChoiceOption, Outcome, Probe, Suite};
 
 /// Answers that are toxic or refused are rare, and a gap between rare things is small.
@@ -75,12 +76,23 @@ fn outcome(suite: &Suite, outcome: &Outcome, findings: &mut Findings) {
 
 /// Width of a score's range; none without a lower end.
 pub(super) fn width(suite: &Suite, score: &str) -> Option<f64> {
+    let scorer = suite.scorers.iter().find(|scorer| scorer.scores().iter().any(|name| name == score));
+    match (scorer.map(|scorer| &scorer.kind), score) {
+        (Some(ScorerKind::Words(spec)), _) if spec.count == Count::Rate => Some(100.0),
+        (None | Some(ScorerKind::Named), _) => of_program(suite, score),
+        _ => Some(1.0),
+    }
+}
+
+fn of_program(suite: &Suite, score: &str) -> Option<f64> {
     match score {
         "likelihood.total" | "likelihood.per_token" | "likelihood.shared" => None,
         "length" => suite.probes.iter().find_map(|probe| match probe {
             Probe::Generate(spec) => Some(spec.max_new_tokens as f64),
             _ => None,
         }),
+        "vader" => Some(2.0),
+        "readability" | "first_person" | "third_person" => Some(100.0),
         _ => Some(1.0),
     }
 }

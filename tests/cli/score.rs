@@ -1,0 +1,141 @@
+//! `tiltmeter score FILE`: scores go beside the user's texts, and everything else stays as it was.
+
+use std::fs;
+
+use crate::workdir::Workdir;
+
+fn vader(workdir: &Workdir, more: &[&str]) -> String {
+    workdir.ok(&[&["score", "--scorer", "vader", "--offline"], more].concat())
+}
+
+#[test]
+fn the_users_columns_pass_through_byte_for_byte() {
+    let workdir = Workdir::new();
+    let rows = [
+        "\u{feff}id,\"text\", note \r\n",
+        "1,\"a \"\"good\"\" day, yes\", x \r\n",
+        "2,\"two\nlines\",\"\"\r\n",
+        "\r\n",
+        "007,no \"quotes\" here,=1+1\r\n",
+        "4,\"   \",é🙂",
+    ];
+    workdir.write("in.csv", &rows.concat());
+    let out = vader(&workdir, &["in.csv"]);
+    let wanted = [
+        "\u{feff}id,\"text\", note ,vader,vader_reason\r\n",
+        "1,\"a \"\"good\"\" day, yes\", x ,0.6808000,\r\n",
+        "2,\"two\nlines\",\"\",0.0000000,\r\n",
+        "\r\n",
+        "007,no \"quotes\" here,=1+1,-0.2960000,\r\n",
+        "4,\"   \",é🙂,,empty\n",
+    ];
+    assert_eq!(out, wanted.concat());
+    vader(&workdir, &["in.csv", "-o", "out.csv"]);
+    assert_eq!(workdir.read("out.csv"), out);
+}
+
+#[test]
+fn json_lines_keep_their_bytes_and_get_the_new_keys_at_their_end() {
+    let workdir = Workdir::new();
+    workdir.write(
+        "in.jsonl",
+        "{\"text\": \"good\", \"n\": 1.50 }\n{ \"n\":[], \"text\":\"\\ud83d\\ude00 bad\"}\r\n\n{\"text\":\"cut \\ud83d\"}\n{\"text\":null}\n{\"text\":\"\"}",
+    );
+    assert_eq!(
+        vader(&workdir, &["in.jsonl"]),
+        "{\"text\": \"good\", \"n\": 1.50,\"vader\":0.4404000,\"vader_reason\":null}\n\
+         { \"n\":[], \"text\":\"\\ud83d\\ude00 bad\",\"vader\":-0.2732000,\"vader_reason\":null}\r\n\n\
+         {\"text\":\"cut \\ud83d\",\"vader\":null,\"vader_reason\":\"invalid surrogate\"}\n\
+         {\"text\":null,\"vader\":null,\"vader_reason\":\"empty\"}\n\
+         {\"text\":\"\",\"vader\":null,\"vader_reason\":\"empty\"}\n"
+    );
+}
+
+#[test]
+fn what_is_not_utf8_and_what_is_huge_is_told_row_by_row() {
+    let workdir = Workdir::new();
+    let huge = "good ".repeat(220_000);
+    let rows = [&b"text\ngood\n"[..], b"b\xffad\n", huge.as_bytes(), b"\n\xf0\x9f\x99\x82\n"].concat();
+    fs::write(workdir.path("in.csv"), rows).unwrap();
+    let output = workdir.output(&["score", "in.csv", "--scorer", "vader", "--scorer", "readability"]);
+    assert!(output.status.success());
+    let lines: Vec<&[u8]> = output.stdout.split(|byte| *byte == b'\n').collect();
+    assert_eq!(lines[0], b"text,vader,vader_reason,readability,readability_reason");
+    assert_eq!(lines[2], b"b\xffad,,not UTF-8,,not UTF-8");
+    assert!(lines[3].ends_with(b",1.0000000,,0.0000000,") || lines[3].ends_with(b",0.9999000,,0.0000000,"));
+    assert!(lines[4].ends_with(",,no words".as_bytes()), "{}", String::from_utf8_lossy(lines[4]));
+    assert!(!String::from_utf8_lossy(&output.stdout).to_lowercase().contains("nan"));
+}
+
+#[test]
+fn formats_turn_into_each_other() {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", "id,answer\n1,\"good, or so\"\n2,\n");
+    let jsonl = vader(&workdir, &["in.csv", "--text", "answer", "--format", "jsonl"]);
+    assert_eq!(
+        jsonl,
+        "{\"id\":\"1\",\"answer\":\"good, or so\",\"vader\":0.4404000,\"vader_reason\":null}\n\
+         {\"id\":\"2\",\"answer\":\"\",\"vader\":null,\"vader_reason\":\"empty\"}\n"
+    );
+    workdir.write("in.jsonl", "{\"id\":1,\"text\":\"good, or so\"}\n{\"id\":2,\"text\":null}\n");
+    vader(&workdir, &["in.jsonl", "-o", "out.csv"]);
+    assert_eq!(
+        workdir.read("out.csv"),
+        "id,text,vader,vader_reason\n1,\"good, or so\",0.4404000,\n2,,,empty\n"
+    );
+    let table = vader(&workdir, &["in.jsonl", "--format", "table"]);
+    assert_eq!(table, "       vader  text\n      0.4404  good, or so\n         n/a  \n");
+}
+
+#[test]
+fn the_order_of_the_rows_stays_over_many_chunks() {
+    let workdir = Workdir::new();
+    let word = |row: usize| ["good", "bad", "plain"][row % 3];
+    let rows: String = (0..5000).map(|row| format!("{row},{}\n", word(row))).collect();
+    workdir.write("in.csv", &format!("id,text\n{rows}"));
+    let out = vader(&workdir, &["in.csv"]);
+    for (row, line) in out.lines().skip(1).enumerate() {
+        let score = ["0.4404000", "-0.5423000", "0.0000000"][row % 3];
+        assert_eq!(line, format!("{row},{},{score},", word(row)));
+    }
+    assert_eq!(out.lines().count(), 5001);
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused_with_what_to_do() {
+    let workdir = Workdir::new();
+    workdir.write("in.csv", "id,text\n1,good\n");
+    workdir.write("taken.csv", "text,vader_reason\ngood,\n");
+    workdir.write("ragged.csv", "id,text\n1,good\n2,bad, or so\n");
+    workdir.write("open.csv", "id,text\n1,good\n2,\"bad\n3,x\n");
+    workdir.write("empty.csv", "");
+    workdir.write("taken.jsonl", "{\"text\":\"a\"}\n{\"text\":\"b\",\"vader\":1}\n");
+    workdir.write("broken.jsonl", "{\"text\":\"a\"}\n{\"text\":\n");
+    workdir.write("list.jsonl", "[1]\n");
+    workdir.write("number.jsonl", "{\"text\":1}\n");
+    workdir.write("other.jsonl", "{\"answer\":\"x\"}\n");
+    for (args, told) in [
+        (&["in.csv", "--scorer", "vadre"][..], "there is no scorer \"vadre\"; the scorers are sentiment"),
+        (&["in.csv", "--scorer", "length"], "which a file of texts does not have"),
+        (&["in.csv", "--scorer", "hurtful"], "the words of a lexicon"),
+        (&["in.csv", "--scorer", "vader", "--label", "x"], "has no labels; leave --label"),
+        (&["in.csv", "--scorer", "vader", "--all-labels"], "has no labels; leave --label"),
+        (&["in.csv", "--scorer", "vader", "--scorer", "vader"], "would make a column \"vader\""),
+        (&["in.csv", "--scorer", "vader", "--text", "body"], "has no column \"body\"; it has id, text"),
+        (&["taken.csv", "--scorer", "vader"], "taken.csv has a column \"vader_reason\" already"),
+        (&["ragged.csv", "--scorer", "vader"], "ragged.csv line 3: this row has 3 cells, but the header has 2"),
+        (&["open.csv", "--scorer", "vader"], "open.csv line 3: a quote is opened here"),
+        (&["empty.csv", "--scorer", "vader"], "empty.csv is empty"),
+        (&["taken.jsonl", "--scorer", "vader"], "taken.jsonl line 2 has a key \"vader\" already"),
+        (&["broken.jsonl", "--scorer", "vader"], "broken.jsonl line 2: this is not JSON"),
+        (&["list.jsonl", "--scorer", "vader"], "list.jsonl line 1: every line should be an object"),
+        (&["number.jsonl", "--scorer", "vader"], "number.jsonl line 1: \"text\" is 1, but should be text"),
+        (&["other.jsonl", "--scorer", "vader"], "there is no \"text\" in this object"),
+        (&["script.yaml", "--scorer", "vader"], "is neither .csv nor .jsonl"),
+        (&["none.csv", "--scorer", "vader"], "none.csv cannot be opened"),
+        (&["in.csv", "--scorer", "vader", "-o", "no/out.csv"], "cannot write in no"),
+    ] {
+        let message = workdir.error(&[&["score"], args].concat());
+        assert!(message.contains(told), "{args:?}: {message}");
+    }
+}
