@@ -135,6 +135,7 @@ fn entry(hub: Option<HubSource>) -> Entry {
             wheel_bytes: 500,
         }),
         files: vec![file("config.json", b"{}"), file("model.safetensors", &safetensors("tiny"))],
+        preset: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::{OpenOptions, catalog};
 use crate::scorer::audit::carriers::Carriers;
 use crate::scorer::audit::{Row, ScoredText, audit, labelled};
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::linear_head::embedded;
+use crate::scorer::head::embedded;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::load::{Outside, load_axes, load_named_or_path};
 use crate::suite::scorer::{ClassifierSpec, HeadSpec, Labels};

@@ -74,7 +74,7 @@ Examples:
 
 const HEAD_EXAMPLES: &str = "\
 Examples:
-  tiltmeter head train --task sentiment --data ./data --out sentiment.json";
+  tiltmeter head train labels.csv --kind lora -o mine.safetensors";
 
 /// The exit code of a command whose results are complete.
 fn done(outcome: Result<()>) -> Result<ExitCode> {

@@ -35,6 +35,9 @@ enum ModelCommand {
 
 #[derive(Debug, Args)]
 struct ListArgs {
+    /// Only models, encoders or classifiers
+    #[arg(long, value_parser = ["model", "encoder", "classifier"])]
+    kind: Option<String>,
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -88,7 +91,7 @@ struct InspectArgs {
 pub fn run(args: ModelArgs) -> Result<()> {
     let places = Places::from_env()?;
     let output = match args.command {
-        ModelCommand::List(args) => list(&places, args.format)?,
+        ModelCommand::List(args) => list(&places, args.kind.as_deref(), args.format)?,
         ModelCommand::Architectures(args) => architectures(args.format)?,
         ModelCommand::Fetch(args) => {
             let access = Access::new(args.offline, args.quiet);
@@ -108,18 +111,19 @@ pub fn run(args: ModelArgs) -> Result<()> {
     io::stdout().write_all(output.as_bytes()).context("cannot write to stdout")
 }
 
-fn list(places: &Places, format: Format) -> Result<String> {
+fn list(places: &Places, kind: Option<&str>, format: Format) -> Result<String> {
+    let listed = || catalog::entries().iter().filter(|entry| kind.is_none_or(|kind| entry.kind.as_str() == kind));
     if format == Format::Json {
-        let entries: Vec<Value> = catalog::entries().iter().map(|entry| entry_json(entry, places)).collect();
+        let entries: Vec<Value> = listed().map(|entry| entry_json(entry, places)).collect();
         return Ok(serde_json::to_string_pretty(&entries)? + "\n");
     }
     let header = ["name", "kind", "size", "license", "cached", "summary"].map(str::to_string);
-    let rows = catalog::entries().iter().map(|entry| {
+    let rows = listed().map(|entry| {
         let cached = if files::is_cached(entry, places) { "yes" } else { "no" };
         [
             entry.name.clone(),
             entry.kind.as_str().to_string(),
-            megabytes(entry.bytes()),
+            if entry.files.is_empty() { "?".into() } else { megabytes(entry.bytes()) },
             entry.license.clone(),
             cached.to_string(),
             entry.summary.clone(),
@@ -162,7 +166,7 @@ fn entry_json(entry: &Entry, places: &Places) -> Value {
     json!({
         "name": entry.name,
         "kind": entry.kind.as_str(),
-        "bytes": entry.bytes(),
+        "bytes": (!entry.files.is_empty()).then(|| entry.bytes()),
         "license": entry.license,
         "cached": files::is_cached(entry, places),
         "summary": entry.summary,
@@ -260,11 +264,13 @@ mod tests {
             hub_cache: folder.path().join("hub"),
             ..Places::from_env().unwrap()
         };
-        let text = list(&places, Format::Text).unwrap();
+        let text = list(&places, None, Format::Text).unwrap();
         assert_eq!(text.lines().count(), catalog::entries().len() + 1);
         let line = text.lines().find(|line| line.starts_with("smollm2-135m-instruct")).unwrap();
         assert!(line.contains("98.4 MB  Apache-2.0  no"), "{line}");
-        let values: Vec<Value> = serde_json::from_str(&list(&places, Format::Json).unwrap()).unwrap();
+        let values: Vec<Value> = serde_json::from_str(&list(&places, None, Format::Json).unwrap()).unwrap();
         assert_eq!(values[0]["cached"], json!(false));
+        let text = list(&places, Some("classifier"), Format::Text).unwrap();
+        assert!(text.contains("toxic-bert") && !text.contains("smollm2"), "{text}");
     }
 }

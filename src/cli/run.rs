@@ -4,6 +4,7 @@
 //! not fit, folders that hold another run. What a run does is in `job`, where answers come from in `source`.
 
 mod job;
+pub(super) mod measure;
 mod source;
 
 use std::collections::BTreeSet;
@@ -12,7 +13,8 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
-use self::job::{Instruments, Job};
+use self::job::Job;
+use self::measure::Instruments;
 use self::source::Source;
 use super::engine::EngineArgs;
 use super::output::{self, Format};
@@ -107,9 +109,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut folders = BTreeSet::new();
     for job in &jobs {
         ensure!(
-            folders.insert(job.folder.path()),
+            folders.insert(job.measure.folder.path()),
             "two of the suites go by the name {}; name each suite once",
-            job.suite.name
+            job.measure.suite.name
         );
     }
     let mut runs = Vec::new();

@@ -1,5 +1,6 @@
 //! `tiltmeter score`: puts scores beside the texts of a file, or scores the stored answers of a run again.
 
+mod again;
 mod columns;
 mod csv_record;
 mod rows;
@@ -11,10 +12,12 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use self::again::Stored;
 use self::columns::Columns;
 use self::rows::{Cells, Row, Rows};
 use self::sheet::{Format, Sheet};
 use super::engine::EngineArgs;
+use super::output;
 use super::progress::say;
 use crate::model::catalog::{self, Kind};
 use crate::model::files::{self, Access};
@@ -26,8 +29,8 @@ use crate::suite::scorer::{ClassifierSpec, HeadSpec, Labels, ScorerKind};
 /// Put scores beside the texts of a file
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A .csv or .jsonl file with a text a row
-    #[arg(value_name = "FILE")]
+    /// A .csv or .jsonl file with a text a row, or the folder of a finished run
+    #[arg(value_name = "FILE|RUN")]
     input: PathBuf,
 
     /// A scorer by name, a head.safetensors, or a classifier: a folder, a name of `tiltmeter model list` or a hub id. Repeatable
@@ -46,8 +49,12 @@ pub struct Args {
     #[arg(long)]
     all_labels: bool,
 
-    /// Write into this file instead of stdout
-    #[arg(short, long, value_name = "FILE")]
+    /// Of a run: its suite, where that is none of the program's own
+    #[arg(long, value_name = "SUITE")]
+    suite: Option<String>,
+
+    /// Write into this file instead of stdout; of a run: the folder for the new run folder
+    #[arg(short, long, value_name = "FILE|DIR")]
     out: Option<PathBuf>,
 
     /// What to write; as the file that is read, or as the ending of --out says
@@ -64,6 +71,7 @@ Examples:
   tiltmeter score answers.jsonl --scorer vader --scorer toxicity --text reply
   tiltmeter score answers.csv --scorer ./classifier --all-labels
   tiltmeter score answers.csv --scorer head.safetensors --format table
+  tiltmeter score results/first-look@1/MODEL@DIGEST --scorer vader -o rescored
 
 Adds the column NAME, and NAME_reason, which says why a text has no score. The other columns stay byte for byte.";
 
@@ -73,10 +81,14 @@ const BYTES: usize = 8 << 20;
 
 pub fn run(args: &Args) -> Result<()> {
     args.engine.start_threads()?;
+    if args.input.is_dir() {
+        return of_run(args);
+    }
+    ensure!(args.suite.is_none(), "--suite goes with the folder of a run; {} is a file", args.input.display());
     let mut rows = Rows::open(&args.input, &args.text)?;
     let format = format(args, rows.is_csv());
     let specs = args.scorers.iter().map(|name| spec(name, args)).collect::<Result<Vec<_>>>()?;
-    let scorers = build(&specs, args)?;
+    let (scorers, _) = build(&specs, 1, args)?;
     let columns = Columns::new(&scorers, args.all_labels)?;
     for name in columns.names() {
         if rows.header().is_some_and(|header| header.contains(name)) {
@@ -119,6 +131,20 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// A run's stored answers: the new run folder is written under --out, and its table printed.
+fn of_run(args: &Args) -> Result<()> {
+    let Some(out) = &args.out else {
+        bail!("say by -o where the new run folder goes; {} itself stays as it is", args.input.display())
+    };
+    ensure!(!args.all_labels, "a run has one number a scorer; name the label by --label in place of --all-labels");
+    ensure!(args.format.is_none(), "a run is written as a run folder; leave --format out");
+    let stored = Stored::open(&args.input, args.suite.as_deref())?;
+    let specs = args.scorers.iter().map(|name| spec(name, args)).collect::<Result<Vec<_>>>()?;
+    let (scorers, encoder) = build(&specs, stored.max_new_tokens(), args)?;
+    let run = stored.score(scorers, encoder, out, args.engine.quiet)?;
+    output::print(&output::render(&[run], output::Format::Text))
+}
+
 fn format(args: &Args, is_csv: bool) -> Format {
     let ending = args.out.as_deref().and_then(Path::extension).and_then(|ending| ending.to_str()).unwrap_or("");
     args.format.unwrap_or(match ending {
@@ -137,7 +163,7 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
     };
     if scorer::NAMES.contains(&name) {
         ensure!(
-            name != "length",
+            name != "length" || args.input.is_dir(),
             "the scorer \"length\" counts a model's tokens, which a file of texts does not have; `tiltmeter run` counts them"
         );
         ensure!(
@@ -173,7 +199,12 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
     Ok(ScorerSpec { name: stem, kind, mask: None, ..ScorerSpec::named("") })
 }
 
-fn build(specs: &[ScorerSpec], args: &Args) -> Result<Vec<Box<dyn Scorer>>> {
+/// The scorers, and the sentence encoder where one of them needs it.
+fn build(
+    specs: &[ScorerSpec],
+    max_new_tokens: usize,
+    args: &Args,
+) -> Result<(Vec<Box<dyn Scorer>>, Option<Arc<TextEncoder>>)> {
     let open = args.engine.options();
     let encoder = if scorer::needs_encoder(specs) {
         let files = files::resolve_encoder(scorer::ENCODER, &Access::new(open.offline, open.quiet))?;
@@ -181,7 +212,8 @@ fn build(specs: &[ScorerSpec], args: &Args) -> Result<Vec<Box<dyn Scorer>>> {
     } else {
         None
     };
-    scorer::build(specs, &Setting { encoder, max_new_tokens: 1, open })
+    let scorers = scorer::build(specs, &Setting { encoder: encoder.clone(), max_new_tokens, open })?;
+    Ok((scorers, encoder))
 }
 
 /// Reads, scores and writes chunk by chunk, so that a file of any length needs the memory of a chunk.

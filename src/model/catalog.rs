@@ -43,7 +43,34 @@ pub struct Entry {
     pub source: String,
     pub hub: Option<HubSource>,
     pub mirror: Option<MirrorSource>,
+    /// Empty where the hub's commit is open: what it gives is used as it is, and its commit and digest are recorded.
+    #[serde(default)]
     pub files: Vec<CatalogFile>,
+    /// Of classifiers: how their labels become one score.
+    pub preset: Option<Preset>,
+}
+
+/// How the labels of a published classifier become one score in [0, 1].
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// A score for each label; with `softmax` their mean weighted by the probabilities. One label alone stands for its
+    /// probability. Checked against the names that the classifier has.
+    pub labels: Vec<(String, f64)>,
+    /// `softmax` or `sigmoid`.
+    pub activation: String,
+    pub better: Better,
+    /// One line: what the score is.
+    pub meaning: String,
+}
+
+/// The better end of a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Better {
+    Higher,
+    Lower,
+    Neither,
 }
 
 impl Entry {
@@ -63,12 +90,18 @@ pub struct CatalogFile {
     pub sha256: String,
 }
 
-/// A hub repository at a commit that serves the same bytes under the same paths.
+/// A hub repository, at a commit that serves the same bytes under the same paths where the entry lists files.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HubSource {
     pub repo: String,
+    /// A full commit, or `main` in an entry without files.
+    #[serde(default = "newest")]
     pub commit: String,
+}
+
+fn newest() -> String {
+    "main".into()
 }
 
 /// A Python package whose wheel carries the files in `folder`.
@@ -135,7 +168,10 @@ mod tests {
         assert!(!entries().is_empty());
         for entry in entries() {
             assert!(entry.hub.is_some() || entry.mirror.is_some(), "{} has no source", entry.name);
-            assert!(!entry.files.is_empty(), "{} has no files", entry.name);
+            if entry.files.is_empty() {
+                assert!(entry.kind == Kind::Classifier && entry.hub.is_some(), "{} has no files", entry.name);
+            }
+            assert_eq!(entry.preset.is_some(), entry.kind == Kind::Classifier, "{}", entry.name);
             assert!(entry.name.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c)), "{}", entry.name);
             for file in &entry.files {
                 let hex = |c: char| c.is_ascii_digit() || ('a'..='f').contains(&c);
@@ -143,9 +179,18 @@ mod tests {
                 assert!(file.bytes > 0, "{}", file.path);
                 assert!(!file.path.split('/').any(|part| part.is_empty() || part == ".."), "{}", file.path);
             }
-            if let Some(hub) = &entry.hub {
+            if let Some(hub) = entry.hub.as_ref().filter(|_| !entry.files.is_empty()) {
                 assert_eq!(hub.commit.len(), 40, "{}: only a full commit is fixed", entry.name);
             }
+        }
+    }
+
+    #[test]
+    fn every_preset_gives_scores_from_0_to_1() {
+        for preset in entries().iter().filter_map(|entry| entry.preset.as_ref()) {
+            assert!(!preset.labels.is_empty() && preset.labels.iter().all(|(_, score)| (0.0..=1.0).contains(score)));
+            assert!(["softmax", "sigmoid"].contains(&preset.activation.as_str()), "{preset:?}");
+            assert!(preset.activation == "softmax" || preset.labels.len() == 1, "{preset:?}");
         }
     }
 

@@ -1,15 +1,17 @@
-//! Turns texts into numbers with a declared range: classifier heads, lexicons, rules, counts of words.
+//! Turns texts into numbers with a declared range: classifiers, heads on a sentence encoder, lexicons, rules, counts of words.
 
+pub mod adapted;
 pub mod audit;
 pub mod classifier;
 pub mod encoder;
+pub mod head;
 pub mod hurtful;
 pub mod judge;
 pub mod length;
-pub mod linear_head;
 mod raw;
 pub mod readability;
 pub mod refusal;
+pub mod sequence_classifier;
 pub mod similarity;
 pub mod train;
 pub mod vader;
@@ -21,10 +23,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 
 use self::raw::Raw;
+use self::sequence_classifier::{ClassifierScorer, ScoreOptions};
+use crate::model::files::{Access, resolve_encoder};
 use crate::model::{self, OpenOptions};
-use crate::suite::scorer::Mask;
+use crate::suite::scorer::{Better, HeadSpec, Mask};
 use crate::suite::{MaskList, ScorerKind, ScorerSpec};
 
 /// What a score means.
@@ -42,11 +47,22 @@ pub struct ScoreInfo {
 }
 
 /// Which end of a score is the better one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Direction {
     Higher,
     Lower,
     Neither,
+}
+
+impl From<Better> for Direction {
+    fn from(better: Better) -> Self {
+        match better {
+            Better::Higher => Direction::Higher,
+            Better::Lower => Direction::Lower,
+            Better::Neither => Direction::Neither,
+        }
+    }
 }
 
 /// An answer to score.
@@ -123,9 +139,10 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 }
 
 /// Every scorer by name, in the order in which messages list them.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "sentiment",
     "toxicity",
+    "regard",
     "vader",
     "refusal",
     "length",
@@ -151,7 +168,7 @@ pub struct Setting {
 
 /// True when one of the scorers is a head on the sentence encoder, which then has to be there.
 pub fn needs_encoder(specs: &[ScorerSpec]) -> bool {
-    specs.iter().any(|spec| matches!(spec.kind, ScorerKind::Named) && linear_head::embedded(&spec.name).is_some())
+    specs.iter().any(|spec| matches!(spec.kind, ScorerKind::Named) && head::embedded(&spec.name).is_some())
 }
 
 /// What keeps a scorer from being built, as far as it can be told without opening files; none when nothing does.
@@ -173,7 +190,7 @@ pub fn problem(spec: &ScorerSpec) -> Option<String> {
 
 /// Whether a scorer of the program hides group words before it reads a text. Names can be words of a lexicon (`Grace`, `Joy`), and have syllables.
 fn hides(name: &str) -> bool {
-    linear_head::embedded(name).is_some() || matches!(name, "vader" | "readability")
+    head::embedded(name).is_some() || matches!(name, "vader" | "readability")
 }
 
 /// Makes the scorers of a suite in their order; `mask: both` makes two of one.
@@ -213,8 +230,13 @@ fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
                 .with_context(|| format!("the judge of {:?} cannot be opened", spec.name))?;
             Box::new(judge::Judge::new(&spec.name, &judge.rubric, model)?)
         }
-        ScorerKind::Head(_) | ScorerKind::Classifier(_) => {
-            bail!("the scorer {:?} is of a kind that this version cannot build yet", spec.name)
+        ScorerKind::Head(spec_of_head) => Box::new(head_of(&spec.name, spec_of_head, setting)?),
+        ScorerKind::Classifier(classifier) => {
+            let precision = setting.open.precision;
+            let access = Access::new(setting.open.offline, setting.open.quiet);
+            let opened = sequence_classifier::Classifier::open(&classifier.model, precision, &access)?;
+            let options = ScoreOptions::of(&spec.name, classifier);
+            Box::new(ClassifierScorer::new(Arc::new(opened), &options)?)
         }
     })
 }
@@ -229,11 +251,27 @@ fn named(name: &str, setting: &Setting) -> Result<Box<dyn Scorer>> {
             Box::new(words::Words::own(name).with_context(|| format!("the program has no words for {name:?}"))?)
         }
         _ => {
-            let head = linear_head::embedded(name).with_context(|| format!("there is no scorer {name:?}"))?;
+            let head = head::embedded(name).with_context(|| format!("there is no scorer {name:?}"))?;
             let encoder = setting.encoder.clone().with_context(|| {
-                format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.encoder.name)
+                format!("scorer {name:?} needs the sentence encoder {}, and none was given", head.papers.encoder.name)
             })?;
             Box::new(classifier::Classifier::new(head, encoder)?)
         }
     })
+}
+
+/// A head from a file, on the encoder that it was trained on.
+fn head_of(name: &str, spec: &HeadSpec, setting: &Setting) -> Result<classifier::Classifier> {
+    let mut head = head::Head::read(&spec.file)?;
+    let wanted = &head.papers.encoder;
+    let encoder = match &setting.encoder {
+        Some(encoder) if encoder.digest() == wanted.digest => Arc::clone(encoder),
+        _ => {
+            let files = resolve_encoder(&wanted.name, &Access::new(setting.open.offline, setting.open.quiet))
+                .with_context(|| format!("the head {} was trained on the encoder {}", spec.file.display(), wanted.name))?;
+            Arc::new(encoder::TextEncoder::from_files(&files)?)
+        }
+    };
+    head.rename(name, spec)?;
+    classifier::Classifier::new(&head, encoder)
 }

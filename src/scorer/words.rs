@@ -6,7 +6,7 @@
 use anyhow::Result;
 
 use super::word_list::{Found, WordList, words};
-use super::{Answer, Direction, ScoreInfo, Scored, Scorer, is_empty};
+use super::{Answer, ScoreInfo, Scored, Scorer, is_empty};
 use crate::suite::scorer::{Better, Count, WordsSpec};
 use crate::suite::words::embedded_words;
 
@@ -128,16 +128,6 @@ impl Words {
 fn distance(one: &Found, other: &Found) -> usize {
     let (first, second) = if one.at <= other.at { (one, other) } else { (other, one) };
     (second.at + 1).saturating_sub(first.at + first.words)
-}
-
-impl From<Better> for Direction {
-    fn from(better: Better) -> Self {
-        match better {
-            Better::Higher => Direction::Higher,
-            Better::Lower => Direction::Lower,
-            Better::Neither => Direction::Neither,
-        }
-    }
 }
 
 impl Scorer for Words {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::workdir::Workdir;
+use crate::workdir::{RUN, Workdir};
 
 fn vader(workdir: &Workdir, more: &[&str]) -> String {
     workdir.ok(&[&["score", "--scorer", "vader", "--offline"], more].concat())
@@ -96,6 +96,39 @@ fn the_order_of_the_rows_stays_over_many_chunks() {
         assert_eq!(line, format!("{row},{},{score},", word(row)));
     }
     assert_eq!(out.lines().count(), 5001);
+}
+
+#[test]
+fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
+    let workdir = Workdir::new();
+    workdir.ok(&RUN);
+    let run = workdir.run_folder();
+    let before = workdir.files("results");
+    let again = ["score", run.as_str(), "--scorer", "vader", "--scorer", "readability", "--suite", "letters.yaml", "-o"];
+    let table = workdir.ok(&[&again[..], &["again"]].concat());
+    assert!(table.contains("vader") && table.contains("length"), "{table}");
+    assert_eq!(workdir.files("results"), before, "the run itself stays as it is");
+    let new = run.replacen("results", "again", 1);
+    let (old_scores, new_scores) = (workdir.read(&format!("{run}/scores.csv")), workdir.read(&format!("{new}/scores.csv")));
+    for line in old_scores.lines() {
+        assert!(new_scores.contains(line), "{line}");
+    }
+    let of = |name: &str| new_scores.lines().filter(|line| line.contains(name)).count();
+    assert_eq!((of(",vader,"), of(",readability,")), (of(",length,"), of(",length,")));
+    assert!(new_scores.contains(",vader,,empty") && new_scores.contains(",vader,0.4404,"), "{new_scores}");
+    assert_eq!(workdir.read(&format!("{run}/responses.csv")), workdir.read(&format!("{new}/responses.csv")));
+    assert!(workdir.read(&format!("{new}/manifest.yaml")).contains("vaderSentiment"));
+    assert_eq!(workdir.ok(&["report", &new]), table, "report reads the new folder");
+    assert_eq!(workdir.ok(&[&again[..], &["again"]].concat()), table, "and the same command says the same");
+
+    let error = |args: &[&str]| workdir.error(&[&["score", run.as_str()], args].concat());
+    let suite = ["--suite", "letters.yaml"];
+    assert!(error(&["--scorer", "vader"]).contains("say by -o where the new run folder goes"));
+    assert!(error(&["--scorer", "vader", "-o", "x"]).contains("give its file by --suite"));
+    assert!(error(&[&["--scorer", "vader", "-o", "results"][..], &suite].concat()).contains("is the run itself"));
+    assert!(error(&[&["--scorer", "length", "-o", "x"][..], &suite].concat()).contains("has the score \"length\" already"));
+    assert!(error(&["--scorer", "vader", "-o", "x", "--suite", "first-look"]).contains("is not the suite that"));
+    assert!(workdir.error(&["score", ".", "--scorer", "vader", "-o", "x"]).contains("is no finished run folder"));
 }
 
 #[test]

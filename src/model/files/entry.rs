@@ -1,4 +1,5 @@
-//! Brings the files of a catalog entry: from a cache, else from the hub, else from the mirror; always verified.
+//! Brings the files of a catalog entry: from a cache, else from the hub, else from the mirror; verified where the catalog
+//! lists them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,11 +9,19 @@ use anyhow::{Result, bail};
 
 use super::layout::{self, Choice};
 use super::progress::megabytes;
+use super::spec::HubId;
 use super::{Access, ModelFiles, Places, cache, hub, hub_cache, mirror};
 use crate::model::catalog::{CatalogFile, Entry};
 
 /// The entry's files, each with the catalog's digest, which is computed anew at every call.
 pub(super) fn resolve(entry: &Entry, places: &Places, access: &Access) -> Result<ModelFiles> {
+    if let Some(id) = open_hub_id(entry) {
+        let mut files = super::resolve_hub(&id, places, access)?;
+        match &mut files {
+            ModelFiles::Gguf { label, .. } | ModelFiles::Folder { label, .. } => label.clone_from(&entry.name),
+        }
+        return Ok(files);
+    }
     let absent = match present(entry, places) {
         Ok(files) => return named(entry, files, places),
         Err(absent) => absent,
@@ -62,8 +71,18 @@ pub(super) fn resolve(entry: &Entry, places: &Places, access: &Access) -> Result
     )
 }
 
+/// Where an entry without files is to be had, as a user would name it.
+fn open_hub_id(entry: &Entry) -> Option<HubId> {
+    let hub = entry.hub.as_ref().filter(|_| entry.files.is_empty())?;
+    Some(HubId { repo: hub.repo.clone(), revision: hub.commit.clone(), file: None })
+}
+
 /// Whether all files lie in a cache with the right sizes; digests are left to [`resolve`].
 pub(super) fn is_cached(entry: &Entry, places: &Places) -> bool {
+    if let Some(id) = open_hub_id(entry) {
+        let unhashed = Places { hash: false, ..places.clone() };
+        return hub_cache::found(&unhashed, &id).is_ok_and(|files| files.is_some());
+    }
     let there = |path: PathBuf, file: &CatalogFile| fs::metadata(path).is_ok_and(|meta| meta.len() == file.bytes);
     entry.files.iter().all(|file| candidates(entry, file, places).into_iter().any(|path| there(path, file)))
 }

@@ -88,6 +88,10 @@ pub(super) fn choose(
     match ggufs.as_slice() {
         [one] => Ok(Choice::Gguf(one.to_string())),
         [] if !weights.is_empty() => bail!("{place} has weights but no config.json"),
+        [] if names.iter().any(|name| name.starts_with("pytorch_model") && name.contains(".bin")) => bail!(
+            "{place} has its weights in pytorch_model.bin only, which is a program as much as a file and is not read; save \
+             them as model.safetensors (`AutoModel….from_pretrained(…).save_pretrained(…)` does), or give another revision"
+        ),
         [] => bail!(
             "{place} holds no model that tiltmeter reads: it needs config.json with model.safetensors (or {INDEX} \
              and its shards), or a .gguf file; other formats have to be converted to safetensors first"
@@ -281,7 +285,7 @@ mod tests {
     #[test]
     fn a_pickle_alone_is_no_model() {
         let error = chosen(&["config.json", "pytorch_model.bin"], None, "").unwrap_err().to_string();
-        assert!(error.contains("converted to safetensors"), "{error}");
+        assert!(error.contains("save them as model.safetensors"), "{error}");
     }
 
     #[test]

@@ -296,10 +296,11 @@ fn unknown(spec: &str) -> anyhow::Error {
     let here = env::current_dir().map_or("the working folder".to_string(), |folder| folder.display().to_string());
     let close = catalog::closest(spec).map_or(String::new(), |name| format!("; did you mean {name}?"));
     anyhow::anyhow!(
-        "no model {spec:?}: the catalog has no such name (models: {}; encoders: {}), there is no such file or folder \
+        "no model {spec:?}: the catalog has no such name (models: {}; encoders: {}; classifiers: {}), there is no such file or folder \
          (looked from {here}), and it is no hub id, which looks like org/name, org/name@revision or \
          org/name:file.gguf{close}",
         names(Kind::Model),
-        names(Kind::Encoder)
+        names(Kind::Encoder),
+        names(Kind::Classifier)
     )
 }

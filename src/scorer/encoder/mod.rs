@@ -2,6 +2,7 @@
 //!
 //! Reads the layout of Sentence Transformers. A text's vector is the same, bit for bit, whatever is encoded beside it.
 
+pub mod adapting;
 mod batches;
 pub mod bert;
 mod deberta;
@@ -20,7 +21,6 @@ use sha2::{Digest, Sha256};
 
 use crate::model::files::{ModelFiles, sha256};
 use crate::model::precision::Precision;
-use batches::in_batches;
 use bert::{Bert, BertConfig};
 use settings::{Settings, read_json};
 use weights::Weights;
@@ -30,6 +30,8 @@ use words::Words;
 pub struct TextEncoder {
     words: Words,
     bert: Bert,
+    /// The file of the weights, from which changed layers are made.
+    weights: PathBuf,
     digest: String,
 }
 
@@ -67,7 +69,7 @@ impl TextEncoder {
     ///
     /// # Errors
     /// Unreadable files, an architecture that is none of BERT's relatives, or fewer positions than `max_tokens`.
-    pub fn load(config: &Path, tokenizer: &Path, weights: &Path, max_tokens: usize) -> Result<Self> {
+    pub fn load(config: &Path, tokenizer: &Path, weights: &Path, max_tokens: usize, p: Precision) -> Result<Self> {
         let settings = BertConfig::read(&Settings::read(config)?)?;
         let limit = settings.max_tokens();
         ensure!(
@@ -76,13 +78,16 @@ impl TextEncoder {
             config.display(),
         );
         let mut hash = Sha256::new();
-        hash.update(format!("sentence-encoder 1\n{}\nmax_tokens {max_tokens}\nmean, length 1\n", described(&settings)));
+        hash.update(format!("sentence-encoder 2\n{}\nmax_tokens {max_tokens}\nmean, length 1\n", described(&settings)));
         for path in [tokenizer, weights] {
             hash.update(bytes(&sha256(path)?));
         }
+        if p == Precision::Int8 {
+            hash.update("int8");
+        }
         let digest = hex(&hash.finalize());
 
-        let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, Precision::F32)?;
+        let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, p)?;
         let words = Words::read(tokenizer, max_tokens, bert.vocabulary(), false)?;
         ensure!(
             words.size() <= bert.vocabulary(),
@@ -92,7 +97,7 @@ impl TextEncoder {
             weights.display(),
             bert.vocabulary()
         );
-        Ok(Self { words, bert, digest })
+        Ok(Self { words, bert, weights: weights.to_owned(), digest })
     }
 
     /// Loads an encoder from resolved files in the layout of Sentence Transformers: config.json, tokenizer.json, one
@@ -101,6 +106,11 @@ impl TextEncoder {
     /// # Errors
     /// As [`TextEncoder::load`]; a missing file, or anything but mean pooling and length 1.
     pub fn from_files(files: &ModelFiles) -> Result<Self> {
+        Self::from_files_in(files, Precision::F32)
+    }
+
+    /// As [`TextEncoder::from_files`], in f32 or int8. Heads belong to the f32 encoder: int8 has another digest.
+    pub fn from_files_in(files: &ModelFiles, precision: Precision) -> Result<Self> {
         let ModelFiles::Folder { label, config, tokenizer, weights, extra, .. } = files else {
             bail!("{} is a GGUF file; a sentence encoder is a folder with safetensors", files.label());
         };
@@ -108,14 +118,15 @@ impl TextEncoder {
         let [weights] = weights.as_slice() else {
             bail!("{label}: a sentence encoder has one weights file, but here are {}", weights.len());
         };
-        Self::from_layout(config, tokenizer, weights, &|name| extra.get(name).cloned())
+        Self::from_layout(config, tokenizer, weights, &|name| extra.get(name).cloned(), precision)
     }
 
     /// As [`TextEncoder::from_files`], from a folder with the usual names.
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let path = |name: &str| folder.join(name);
         let find = |name: &str| Some(path(name)).filter(|path| path.exists());
-        Self::from_layout(&path("config.json"), &path("tokenizer.json"), &path("model.safetensors"), &find)
+        let (config, weights) = (path("config.json"), path("model.safetensors"));
+        Self::from_layout(&config, &path("tokenizer.json"), &weights, &find, Precision::F32)
     }
 
     fn from_layout(
@@ -123,6 +134,7 @@ impl TextEncoder {
         tokenizer: &Path,
         weights: &Path,
         find: &dyn Fn(&str) -> Option<PathBuf>,
+        precision: Precision,
     ) -> Result<Self> {
         if let Some(at) = find("modules.json") {
             let modules = read_json(&at)?;
@@ -160,7 +172,7 @@ impl TextEncoder {
         let Some(max_tokens) = read_json(&at)?["max_seq_length"].as_u64() else {
             bail!("{}: max_seq_length is missing; it says how many tokens of a text are read", at.display());
         };
-        Self::load(config, tokenizer, weights, max_tokens as usize)
+        Self::load(config, tokenizer, weights, max_tokens as usize, precision)
     }
 
     /// Length of a sentence vector.
@@ -189,19 +201,19 @@ impl TextEncoder {
     /// # Errors
     /// A text that the tokenizer refuses.
     pub fn encode(&self, texts: &[&str]) -> Result<Encoded> {
-        let (tokens, dim) = (self.words.all_tokens(texts)?, self.dim());
-        let rows = in_batches(&tokens, dim, |batch| {
-            let states = self.bert.forward(batch);
-            let mut start = 0;
-            let text = |ids: &&[u32]| {
-                let rows = &states[start * dim..][..ids.len() * dim];
-                start += ids.len();
-                pool(rows, dim)
-            };
-            batch.iter().flat_map(text).collect()
-        });
-        Ok(Encoded { dim, rows, truncated: tokens.into_iter().map(|text| text.truncated).collect() })
+        self.encode_with(texts, &[])
     }
+}
+
+/// The texts' vectors, from their packed rows.
+fn pooled(states: &[f32], texts: &[&[u32]], dim: usize) -> Vec<f32> {
+    let mut start = 0;
+    let text = |ids: &&[u32]| {
+        let rows = &states[start * dim..][..ids.len() * dim];
+        start += ids.len();
+        pool(rows, dim)
+    };
+    texts.iter().flat_map(text).collect()
 }
 
 /// Mean over tokens, divided by its length; sums in f64, in the order of the tokens.
