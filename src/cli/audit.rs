@@ -8,18 +8,17 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
-use super::output;
 use super::progress::Progress;
+use super::{named, output};
+use crate::model::OpenOptions;
 use crate::model::files::{self, Access};
-use crate::model::{OpenOptions, catalog};
 use crate::scorer::audit::carriers::Carriers;
 use crate::scorer::audit::{Row, ScoredText, audit, labelled};
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::head::embedded;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::load::{Outside, load_axes, load_named_or_path};
-use crate::suite::scorer::{ClassifierSpec, HeadSpec, Labels};
-use crate::suite::{Axis, MaskList, ScorerKind, ScorerSpec, Suite};
+use crate::suite::{Axis, MaskList, ScorerSpec, Suite};
 
 /// Measure the scorers' own tilt: equal texts, another group
 #[derive(Debug, clap::Args)]
@@ -169,24 +168,6 @@ fn heads() -> Vec<ScorerSpec> {
     scorer::NAMES.into_iter().filter(|name| embedded(name).is_some()).map(ScorerSpec::named).collect()
 }
 
-/// A scorer of the program by name, else a head's file or a classifier's folder, catalog name or hub id.
-fn spec(name: &str) -> ScorerSpec {
-    let path = Path::new(name);
-    let is_head = path.extension().is_some_and(|ending| ending == "safetensors");
-    let is_classifier = name.contains(['/', '\\']) || path.is_dir() || catalog::find(name).is_some();
-    let (labels, better) = (Labels::Declared, None);
-    let kind = if scorer::NAMES.contains(&name) || !(is_head || is_classifier) {
-        return ScorerSpec::named(name);
-    } else if is_head {
-        ScorerKind::Head(HeadSpec { file: path.to_owned(), labels, better })
-    } else {
-        ScorerKind::Classifier(ClassifierSpec { model: name.to_owned(), labels, activation: None, better })
-    };
-    let stem = if is_head { path.file_stem() } else { path.file_name() };
-    let stem = stem.map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    ScorerSpec { name: stem, kind, ..ScorerSpec::named("") }
-}
-
 fn carriers(path: Option<&Path>) -> Result<std::borrow::Cow<'static, Carriers>> {
     let Some(path) = path else { return Ok(std::borrow::Cow::Borrowed(Carriers::shipped())) };
     let text = std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?;
@@ -200,7 +181,7 @@ fn scorers(args: &Args, suite: Option<&Suite>) -> Result<Vec<Box<dyn Scorer>>> {
         // The suite's own scorer of that name, with its options, before the program's.
         _ => {
             let own = |name: &String| suite?.scorers.iter().find(|spec| spec.name == *name).cloned();
-            args.scorers.iter().map(|name| own(name).unwrap_or_else(|| spec(name))).collect()
+            args.scorers.iter().map(|name| own(name).map_or_else(|| named::scorer(name), Ok)).collect::<Result<_>>()?
         }
     };
     let encoder = if scorer::needs_encoder(&specs) {

@@ -289,7 +289,10 @@ fn papers(papers: &Papers) -> String {
     let mut text = format!("{}: {}\n\n", papers.name, papers.meaning);
     for (name, value) in [
         ("labels", labels.join(", ")),
-        ("encoder", format!("{} {}", papers.encoder.name, &papers.encoder.digest[..12.min(papers.encoder.digest.len())])),
+        (
+            "encoder",
+            format!("{} {}", papers.encoder.name, &papers.encoder.digest[..12.min(papers.encoder.digest.len())]),
+        ),
         ("licence", papers.license.clone()),
         ("trained by", papers.fit.command.clone()),
         ("data", format!("SHA-256 {}", papers.data.sha256)),
@@ -352,7 +355,8 @@ fn examine(args: &ExamineArgs) -> Result<()> {
 fn exam_table(figures: &[Figure]) -> String {
     let set = figures.iter().map(|f| f.set.chars().count()).max().unwrap_or(0);
     let mut text = format!("| head      | {:<set$} | figure                |     n | value                |\n", "on");
-    let _ = writeln!(text, "|-----------|-{}-|-----------------------|-------|----------------------|", "-".repeat(set));
+    let _ =
+        writeln!(text, "|-----------|-{}-|-----------------------|-------|----------------------|", "-".repeat(set));
     for f in figures {
         let value = match f.low.zip(f.high) {
             Some((low, high)) => format!("{:.3} [{low:.3}, {high:.3}]", f.value),

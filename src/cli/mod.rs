@@ -8,6 +8,7 @@ pub mod expand;
 pub mod head;
 pub mod import;
 pub mod model;
+mod named;
 pub mod new;
 pub mod output;
 pub mod progress;

@@ -17,14 +17,13 @@ use self::columns::Columns;
 use self::rows::{Cells, Row, Rows};
 use self::sheet::{Format, Sheet};
 use super::engine::EngineArgs;
-use super::output;
 use super::progress::say;
-use crate::model::catalog::{self, Kind};
+use super::{named, output};
 use crate::model::files::{self, Access};
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::ScorerSpec;
-use crate::suite::scorer::{ClassifierSpec, HeadSpec, Labels, ScorerKind};
+use crate::suite::scorer::Labels;
 
 /// Put scores beside the texts of a file
 #[derive(Debug, clap::Args)]
@@ -172,31 +171,7 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
         );
         return Ok(ScorerSpec::named(name));
     }
-    let path = Path::new(name);
-    let stem = if path.extension().is_some_and(|ending| ending == "safetensors") {
-        path.file_stem()
-    } else {
-        path.file_name()
-    };
-    let Some(stem) = stem.map(|stem| stem.to_string_lossy().into_owned()).filter(|stem| !stem.is_empty()) else {
-        bail!(
-            "--scorer {name:?} names neither a scorer, nor a head, nor a classifier; the scorers are {}",
-            scorer::NAMES.join(", ")
-        );
-    };
-    let is_preset = catalog::find(name).is_some_and(|entry| entry.kind == Kind::Classifier);
-    let looks_like_a_name = !name.contains(['/', '\\', '.']) && !path.exists() && !is_preset;
-    ensure!(
-        !looks_like_a_name,
-        "there is no scorer {name:?}; the scorers are {}; a classifier is given as a folder, a name of `tiltmeter model list` or a hub id",
-        scorer::NAMES.join(", ")
-    );
-    let kind = if path.extension().is_some_and(|ending| ending == "safetensors") {
-        ScorerKind::Head(HeadSpec { file: path.to_owned(), labels, better: None })
-    } else {
-        ScorerKind::Classifier(ClassifierSpec { model: name.to_owned(), labels, activation: None, better: None })
-    };
-    Ok(ScorerSpec { name: stem, kind, mask: None, ..ScorerSpec::named("") })
+    named::outside(name, labels)
 }
 
 /// The scorers, and the sentence encoder where one of them needs it.

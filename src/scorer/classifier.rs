@@ -32,12 +32,7 @@ impl Classifier {
             revision: format!("head {} on encoder {}", &head.digest()[..12], &encoder.digest()[..12]),
             meaning: papers.meaning.clone(),
         };
-        Ok(Self {
-            info,
-            head: head.clone(),
-            encoder: AdaptedEncoder::new(encoder, head)?,
-            truncated: Cell::new(0),
-        })
+        Ok(Self { info, head: head.clone(), encoder: AdaptedEncoder::new(encoder, head)?, truncated: Cell::new(0) })
     }
 
     /// The labels' probabilities of each text, as it stands. A text that comes again is encoded once.
@@ -88,8 +83,7 @@ impl Scorer for Classifier {
     }
 
     fn probabilities(&self, answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
-        let masked: Vec<String> =
-            answers.iter().filter(|answer| !is_empty(answer)).map(Answer::masked).collect();
+        let masked: Vec<String> = answers.iter().filter(|answer| !is_empty(answer)).map(Answer::masked).collect();
         let mut found = self.of_texts(&masked.iter().map(String::as_str).collect::<Vec<_>>())?.into_iter();
         let outcome = |answer: &Answer<'_>| match is_empty(answer) {
             true => Ok(Err("empty".to_owned())),

@@ -254,7 +254,11 @@ impl Head {
 
     fn assemble(papers: Papers, mut tensors: BTreeMap<String, Stored>) -> Result<Self> {
         for (name, tensor) in &tensors {
-            ensure!(tensor.values.iter().all(|v| v.is_finite()), "head {:?}: tensor {name:?} is not finite", papers.name);
+            ensure!(
+                tensor.values.iter().all(|v| v.is_finite()),
+                "head {:?}: tensor {name:?} is not finite",
+                papers.name
+            );
         }
         ensure!(papers.labels.len() >= 2, "head {:?} has fewer than two labels", papers.name);
         if let Some(values) = &papers.values {
@@ -571,8 +575,7 @@ mod tests {
 
     #[test]
     fn an_adapter_adds_the_product_of_its_two_matrices() {
-        let adapter =
-            Adapter { layer: 0, module: MODULES[0], rank: 1, a: vec![1.0, 2.0, 3.0], b: vec![10.0, -1.0] };
+        let adapter = Adapter { layer: 0, module: MODULES[0], rank: 1, a: vec![1.0, 2.0, 3.0], b: vec![10.0, -1.0] };
         let mut weight = vec![0.5; 6];
         adapter.add_to(&mut weight).unwrap();
         assert_eq!(weight, [10.5, 20.5, 30.5, -0.5, -1.5, -2.5]);

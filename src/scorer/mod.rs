@@ -268,7 +268,9 @@ fn head_of(name: &str, spec: &HeadSpec, setting: &Setting) -> Result<classifier:
         Some(encoder) if encoder.digest() == wanted.digest => Arc::clone(encoder),
         _ => {
             let files = resolve_encoder(&wanted.name, &Access::new(setting.open.offline, setting.open.quiet))
-                .with_context(|| format!("the head {} was trained on the encoder {}", spec.file.display(), wanted.name))?;
+                .with_context(|| {
+                    format!("the head {} was trained on the encoder {}", spec.file.display(), wanted.name)
+                })?;
             Arc::new(encoder::TextEncoder::from_files(&files)?)
         }
     };

@@ -104,12 +104,14 @@ fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
     workdir.ok(&RUN);
     let run = workdir.run_folder();
     let before = workdir.files("results");
-    let again = ["score", run.as_str(), "--scorer", "vader", "--scorer", "readability", "--suite", "letters.yaml", "-o"];
+    let again =
+        ["score", run.as_str(), "--scorer", "vader", "--scorer", "readability", "--suite", "letters.yaml", "-o"];
     let table = workdir.ok(&[&again[..], &["again"]].concat());
     assert!(table.contains("vader") && table.contains("length"), "{table}");
     assert_eq!(workdir.files("results"), before, "the run itself stays as it is");
     let new = run.replacen("results", "again", 1);
-    let (old_scores, new_scores) = (workdir.read(&format!("{run}/scores.csv")), workdir.read(&format!("{new}/scores.csv")));
+    let (old_scores, new_scores) =
+        (workdir.read(&format!("{run}/scores.csv")), workdir.read(&format!("{new}/scores.csv")));
     for line in old_scores.lines() {
         assert!(new_scores.contains(line), "{line}");
     }
@@ -126,7 +128,9 @@ fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
     assert!(error(&["--scorer", "vader"]).contains("say by -o where the new run folder goes"));
     assert!(error(&["--scorer", "vader", "-o", "x"]).contains("give its file by --suite"));
     assert!(error(&[&["--scorer", "vader", "-o", "results"][..], &suite].concat()).contains("is the run itself"));
-    assert!(error(&[&["--scorer", "length", "-o", "x"][..], &suite].concat()).contains("has the score \"length\" already"));
+    assert!(
+        error(&[&["--scorer", "length", "-o", "x"][..], &suite].concat()).contains("has the score \"length\" already")
+    );
     assert!(error(&["--scorer", "vader", "-o", "x", "--suite", "first-look"]).contains("is not the suite that"));
     assert!(workdir.error(&["score", ".", "--scorer", "vader", "-o", "x"]).contains("is no finished run folder"));
 }

@@ -52,8 +52,7 @@ pub fn train(
     let steps: usize = epochs.iter().map(Vec::len).sum();
     for (step, batch) in epochs.iter().flatten().enumerate() {
         let share = step as f64 / steps as f64;
-        let scale =
-            if share < WARM_UP { share / WARM_UP } else { ((1.0 - share) / (1.0 - WARM_UP)).max(0.02) };
+        let scale = if share < WARM_UP { share / WARM_UP } else { ((1.0 - share) / (1.0 - WARM_UP)).max(0.02) };
         slow.set_learning_rate(schedule.learning_rate * scale);
         fast.set_learning_rate(schedule.learning_rate * schedule.last_factor * scale);
 

@@ -250,7 +250,13 @@ fn neutral_range(name: &str, head: &Classifier, identities: &[String]) -> Result
         let means: Vec<f64> =
             rows.chunks(FRAMES.len()).map(|rows| rows.iter().map(|p| p[1]).sum::<f64>() / rows.len() as f64).collect();
         let (low, high) = means.iter().fold((1.0_f64, 0.0_f64), |(low, high), m| (low.min(*m), high.max(*m)));
-        figures.push(figure(name, &format!("neutral sentences, {how}"), "range over identities", rows.len(), high - low));
+        figures.push(figure(
+            name,
+            &format!("neutral sentences, {how}"),
+            "range over identities",
+            rows.len(),
+            high - low,
+        ));
     }
     Ok(figures)
 }

@@ -110,8 +110,7 @@ pub fn train(
     let papers = papers(table, card, name, options, encoder, encoder_name, fitted.len())?;
 
     let vectors = encode(encoder, &texts, progress)?;
-    let rows =
-        Rows { x: &vectors, dim: encoder.dim(), targets: &targets, outputs: table.outputs, weights: &weights };
+    let rows = Rows { x: &vectors, dim: encoder.dim(), targets: &targets, outputs: table.outputs, weights: &weights };
     let tensors = match options.kind {
         Kind::Linear => linear(rows, options.l2)?,
         Kind::Mlp => mlp(rows, options, progress)?,
@@ -143,13 +142,8 @@ fn linear(rows: Rows<'_>, l2: f64) -> Result<Tensors> {
 
 fn mlp(rows: Rows<'_>, options: &Options, progress: &mut dyn FnMut(Progress)) -> Result<Tensors> {
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
-    let shape = Shape {
-        dim: rows.dim,
-        attention_heads: 1,
-        rank: 0,
-        outputs: rows.outputs,
-        hidden: Some(options.hidden),
-    };
+    let shape =
+        Shape { dim: rows.dim, attention_heads: 1, rank: 0, outputs: rows.outputs, hidden: Some(options.hidden) };
     let network = Network::new(shape, Vec::new(), None, &mut random)?;
     // A vector counts as one token.
     let schedule = Schedule {
@@ -266,7 +260,9 @@ fn papers(
     };
     let name = card.name.as_deref().unwrap_or(name);
     let meaning = card.meaning.clone().unwrap_or_else(|| match values {
-        Some(_) if table.labels.len() == 2 => format!("probability of {:?} against {:?}", table.labels[1], table.labels[0]),
+        Some(_) if table.labels.len() == 2 => {
+            format!("probability of {:?} against {:?}", table.labels[1], table.labels[0])
+        }
         _ => format!("which of {:?}", table.labels),
     });
     let is_lora = options.kind == Kind::Lora;
@@ -308,15 +304,8 @@ fn papers(
 }
 
 /// Adds the figures on the held-out rows of each part, then of all parts together.
-fn measure(
-    mut head: Head,
-    table: &Table,
-    held_out: &[usize],
-    encoder: &Arc<TextEncoder>,
-    seed: u64,
-) -> Result<Head> {
-    let judged: Vec<(usize, usize)> =
-        held_out.iter().filter_map(|&i| Some((i, table.truths[i]?))).collect();
+fn measure(mut head: Head, table: &Table, held_out: &[usize], encoder: &Arc<TextEncoder>, seed: u64) -> Result<Head> {
+    let judged: Vec<(usize, usize)> = held_out.iter().filter_map(|&i| Some((i, table.truths[i]?))).collect();
     let texts: Vec<&str> = judged.iter().map(|&(i, _)| table.texts[i].as_str()).collect();
     let adapted = AdaptedEncoder::new(encoder.clone(), &head)?;
     let vectors = adapted.encode(&texts)?;

@@ -101,9 +101,7 @@ impl Network {
             Input::Tokens { x, is_token } => self.encode(x, is_token)?,
         };
         let vectors = match &self.hidden {
-            Some((weight, bias)) => {
-                vectors.matmul(&weight.t()?)?.broadcast_add(bias)?.contiguous()?.apply_op1(Gelu)?
-            }
+            Some((weight, bias)) => vectors.matmul(&weight.t()?)?.broadcast_add(bias)?.contiguous()?.apply_op1(Gelu)?,
             None => vectors,
         };
         Ok(vectors.matmul(&self.weight.t()?)?.broadcast_add(&self.bias)?)

@@ -106,7 +106,8 @@ impl Order {
     fn of(scores: &[f64], positive: &[bool]) -> Self {
         let mut rows: Vec<(usize, bool)> = positive.iter().copied().enumerate().collect();
         rows.sort_by(|a, b| scores[a.0].total_cmp(&scores[b.0]));
-        let ends = (1..=rows.len()).filter(|&i| i == rows.len() || scores[rows[i].0] != scores[rows[i - 1].0]).collect();
+        let ends =
+            (1..=rows.len()).filter(|&i| i == rows.len() || scores[rows[i].0] != scores[rows[i - 1].0]).collect();
         Self { rows, ends }
     }
 

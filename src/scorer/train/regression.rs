@@ -245,8 +245,7 @@ mod tests {
         let targets: Vec<f32> = (0..5000).map(|i| f32::from(x[i * 4] > 0.0)).collect();
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         let many = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
-        let run =
-            || fit(Rows { x: &x, dim: 4, targets: &targets, outputs: 1, weights: &[1.0; 5000] }, 0.5).unwrap();
+        let run = || fit(Rows { x: &x, dim: 4, targets: &targets, outputs: 1, weights: &[1.0; 5000] }, 0.5).unwrap();
         assert_eq!(alone.install(run), many.install(run));
     }
 }

@@ -214,12 +214,12 @@ mod tests {
 
     #[test]
     fn balanced_weights_give_every_label_the_same_total() {
-        let table = parse(rows(90, |i| ["a", "b"][usize::from(i % 9 == 0)].to_owned()).as_bytes(), None, 0.2, 0).unwrap();
+        let table =
+            parse(rows(90, |i| ["a", "b"][usize::from(i % 9 == 0)].to_owned()).as_bytes(), None, 0.2, 0).unwrap();
         let all: Vec<usize> = (0..90).collect();
         let weights = table.balanced(&all, true);
-        let total = |label| -> f32 {
-            all.iter().filter(|&&i| table.truths[i] == Some(label)).map(|&i| weights[i]).sum()
-        };
+        let total =
+            |label| -> f32 { all.iter().filter(|&&i| table.truths[i] == Some(label)).map(|&i| weights[i]).sum() };
         assert!((total(0) - 45.0).abs() < 1e-3 && (total(1) - 45.0).abs() < 1e-3);
     }
 
