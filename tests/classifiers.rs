@@ -140,8 +140,7 @@ fn scorer(folder: &Path, options: &ScoreOptions) -> anyhow::Result<ClassifierSco
 }
 
 fn score(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Vec<Scored> {
-    let answers: Vec<Answer<'_>> =
-        texts.iter().map(|text| Answer { text, prompt: "", tokens: Some(7), mask }).collect();
+    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer::of(text, mask)).collect();
     scorer.score(&answers).unwrap()
 }
 

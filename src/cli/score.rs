@@ -157,6 +157,7 @@ fn format(args: &Args, is_csv: bool) -> Format {
 /// The scorer that a name, a file or a folder means.
 fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
     let labels = match args.labels.as_slice() {
+        [] if args.all_labels => Labels::All,
         [] => Labels::Declared,
         labels => Labels::Sum(labels.to_vec()),
     };
@@ -166,7 +167,7 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
             "the scorer \"length\" counts a model's tokens, which a file of texts does not have; `tiltmeter run` counts them"
         );
         ensure!(
-            labels == Labels::Declared && !args.all_labels,
+            labels == Labels::Declared,
             "the scorer {name:?} gives one number and has no labels; leave --label and --all-labels out"
         );
         return Ok(ScorerSpec::named(name));

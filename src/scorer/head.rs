@@ -298,7 +298,7 @@ impl Head {
         };
         let mut values = vec![0.0; labels.len()];
         match &spec.labels {
-            Labels::Declared => {}
+            Labels::Declared | Labels::All => {}
             Labels::Sum(names) => {
                 for name in names {
                     values[place(name)?] = 1.0;
@@ -311,7 +311,7 @@ impl Head {
             }
         }
         name.clone_into(&mut self.papers.name);
-        if spec.labels != Labels::Declared {
+        if matches!(spec.labels, Labels::Sum(_) | Labels::Values(_)) {
             self.papers.values = Some(values);
         }
         self.papers.better = spec.better.map_or(self.papers.better, Direction::from);

@@ -518,12 +518,31 @@ mod tests {
 
     #[test]
     fn precision_and_recall_on_the_labelled_answers_are_as_the_docs_say() {
-        for half in [0, 1] {
+        let docs = include_str!("../../docs/scorers.md");
+        for (half, name) in ["tuned on", "kept out"].iter().enumerate() {
             let (hits, misses, false_alarms, rests, wrong) = measured(half);
-            eprintln!(
-                "half {half}: {hits} {misses} {false_alarms} {rests}\n{}",
-                if half == 0 { wrong.join("\n") } else { String::new() }
+            let share = |part: usize, rest: usize| {
+                let (low, high) = wilson(part, part + rest);
+                format!("{:.2} [{low:.2}, {high:.2}]", part as f64 / (part + rest) as f64)
+            };
+            let row = format!(
+                "| {name} | {} | {} | {hits} of {} | {} | {} |",
+                hits + misses,
+                false_alarms + rests,
+                hits + misses,
+                share(hits, misses),
+                share(hits, false_alarms)
             );
+            assert!(docs.contains(&row), "docs/scorers.md should have\n{row}\nwrong are\n{}", wrong.join("\n"));
         }
+    }
+
+    /// The 95 % score interval of a share (Wilson 1927).
+    fn wilson(part: usize, all: usize) -> (f64, f64) {
+        let (z, n) = (1.959964_f64, all as f64);
+        let p = part as f64 / n;
+        let middle = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+        let half = z / (1.0 + z * z / n) * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
+        (middle - half, middle + half)
     }
 }

@@ -83,6 +83,8 @@ pub enum LabelMap {
     Sum(Vec<String>),
     /// A value in [0, 1] for every label: their mean, weighted by the probabilities.
     Values(Vec<(String, f64)>),
+    /// No score: the labels' own probabilities are all that is asked for.
+    None,
 }
 
 /// What a user says of a score; what is left out comes from the catalog, then from the classifier.
@@ -119,6 +121,7 @@ impl ClassifierScorer {
         };
         let map = options.labels.clone().or_else(|| preset.map(|preset| preset_map(&preset.labels)));
         let weights = match &map {
+            Some(LabelMap::None) => Vec::new(),
             _ if output == Output::None => {
                 ensure!(
                     map.is_none() && labels.len() == 1,
@@ -147,6 +150,7 @@ impl ClassifierScorer {
             Some(Better::Neither) | None => Direction::Neither,
         });
         let meaning = match (&options.labels, preset) {
+            (Some(LabelMap::None), _) => format!("probabilities of {}", list(labels)),
             (None, Some(preset)) => preset.meaning.clone(),
             _ => meaning(&weights, output, labels),
         };
@@ -168,6 +172,7 @@ impl ScoreOptions {
     pub fn of(name: &str, spec: &ClassifierSpec) -> Self {
         let labels = match &spec.labels {
             Labels::Declared => None,
+            Labels::All => Some(LabelMap::None),
             Labels::Sum(names) => Some(LabelMap::Sum(names.clone())),
             Labels::Values(values) => Some(LabelMap::Values(values.clone())),
         };
@@ -198,6 +203,7 @@ impl Scorer for ClassifierScorer {
 
     /// Texts that are equal once group words are hidden are computed once: they have one score by construction.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
+        ensure!(!self.weights.is_empty(), "{} was opened for its labels, and has no score", self.info.name);
         let masked: Vec<String> = answers
             .iter()
             .map(|answer| if is_empty(answer) { String::new() } else { answer.mask.apply(answer.text) })
@@ -243,6 +249,7 @@ fn weights(map: &LabelMap, output: Output, labels: &[String]) -> Result<Vec<f64>
     };
     let mut weights = vec![0.0; labels.len()];
     match map {
+        LabelMap::None => weights.clear(),
         LabelMap::Sum(names) => {
             ensure!(!names.is_empty(), "no label is named; the labels are {}", list(labels));
             ensure!(

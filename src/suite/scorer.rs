@@ -70,6 +70,8 @@ pub enum Labels {
     Declared,
     /// The probabilities of these, added up.
     Sum(Vec<String>),
+    /// None of them: every label's own probability is asked for, and there is no score.
+    All,
     /// Σ probability × value over these; the values lie in [0, 1], labels that are not named count 0.
     Values(Vec<(String, f64)>),
 }

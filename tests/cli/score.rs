@@ -135,6 +135,55 @@ fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
     assert!(workdir.error(&["score", ".", "--scorer", "vader", "-o", "x"]).contains("is no finished run folder"));
 }
 
+/// A stored classifier with what transformers says of its texts.
+fn classifier(name: &str) -> (String, serde_json::Value) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads").join(name);
+    let expected = fs::read_to_string(folder.join("expected.json")).unwrap();
+    (folder.display().to_string(), serde_json::from_str(&expected).unwrap())
+}
+
+#[test]
+fn a_classifier_gives_the_label_that_is_named_or_all_of_them() {
+    let workdir = Workdir::new();
+    let (folder, expected) = classifier("bert");
+    let texts = expected["texts"].as_array().unwrap();
+    let lines: String = texts.iter().map(|text| format!("{}\n", serde_json::json!({ "text": text["text"] }))).collect();
+    workdir.write("in.jsonl", &lines);
+    let rows = |args: &[&str]| -> Vec<serde_json::Value> {
+        let out = workdir.ok(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
+        out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let (all, one) = (rows(&["--all-labels"]), rows(&["--label", "positive"]));
+    assert_eq!(all.len(), texts.len());
+    for ((text, all), one) in texts.iter().zip(&all).zip(&one) {
+        if text["text"].as_str().unwrap().trim().is_empty() {
+            assert_eq!((&all["positive"], &all["bert_reason"]), (&serde_json::Value::Null, &"empty".into()));
+            continue;
+        }
+        for (label, wanted) in ["negative", "neutral", "positive"].iter().zip(text["probabilities"].as_array().unwrap()) {
+            let got = all[label].as_f64().unwrap();
+            assert!((got - wanted.as_f64().unwrap()).abs() < 1e-5, "{label}: {got} {wanted}");
+        }
+        assert_eq!(all["positive"], one["bert"]);
+        assert!(all.get("bert").is_none(), "no single column beside the labels");
+    }
+    let error = |args: &[&str]| workdir.error(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
+    assert!(error(&[]).contains("name one with --label"));
+    assert!(error(&["--label", "bad"]).contains("there is no label \"bad\"; the labels are"));
+}
+
+#[test]
+fn several_labels_of_their_own_are_scored_side_by_side() {
+    let workdir = Workdir::new();
+    let (folder, _) = classifier("roberta");
+    workdir.write("in.csv", "text\nThe nurse was kind and honest.\n");
+    let out = workdir.ok(&["score", "in.csv", "--scorer", &folder, "--all-labels"]);
+    assert!(
+        out.starts_with("text,toxicity,severe_toxicity,obscene,threat,insult,identity_attack,roberta_reason\n"),
+        "{out}"
+    );
+}
+
 #[test]
 fn what_cannot_be_scored_is_refused_with_what_to_do() {
     let workdir = Workdir::new();
