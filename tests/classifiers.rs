@@ -199,7 +199,8 @@ fn a_regression_keeps_to_the_range_that_it_is_given() {
 fn another_activation_stands_in_for_the_files_own() {
     let options = ScoreOptions { output: Some(Output::Sigmoid), ..label("positive") };
     let case = &read(&fixture("bert").join("expected.json"))["texts"][3];
-    let scored = score(&scorer(&fixture("bert"), &options).unwrap(), &[case["text"].as_str().unwrap()], &MaskList::default());
+    let scored =
+        score(&scorer(&fixture("bert"), &options).unwrap(), &[case["text"].as_str().unwrap()], &MaskList::default());
     let Scored::Value(got) = scored[0] else { panic!("unscored") };
     let logit = numbers(&case["logits"])[2];
     assert!((got - 1.0 / (1.0 + (-logit).exp())).abs() < PROBABILITY);

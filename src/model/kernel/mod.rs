@@ -19,8 +19,8 @@ mod rope;
 mod tasks;
 
 pub use activation::{
-    add, add_bias, bias_gelu, bias_gelu_tanh, bias_relu, bias_silu, bias_tanh, gelu, gelu_mul, gelu_tanh, gelu_tanh_mul,
-    relu, relu_mul, scale, silu, silu_mul, softcap,
+    add, add_bias, bias_gelu, bias_gelu_tanh, bias_relu, bias_silu, bias_tanh, gelu, gelu_mul, gelu_tanh,
+    gelu_tanh_mul, relu, relu_mul, scale, silu, silu_mul, softcap,
 };
 pub use attention::{AttentionShape, Block, KvView, Query, attend};
 pub use bidirectional::{TextAttention, attend_texts};

@@ -67,18 +67,14 @@ pub fn attend_relative(shape: &RelativeAttention<'_>, lengths: &[usize], qkv: &[
     attend_relative_at(Level::detect(), shape, lengths, qkv, out);
 }
 
-fn attend_relative_at(
-    level: Level,
-    shape: &RelativeAttention<'_>,
-    lengths: &[usize],
-    qkv: &[f32],
-    out: &mut [f32],
-) {
+fn attend_relative_at(level: Level, shape: &RelativeAttention<'_>, lengths: &[usize], qkv: &[f32], out: &mut [f32]) {
     let (d, width) = (shape.head_dim, shape.heads * shape.head_dim);
     let rows: usize = lengths.iter().sum();
     let longest = lengths.iter().copied().max().unwrap_or(0);
     assert!(qkv.len() == 3 * rows * width && out.len() == rows * width, "attention: sizes do not fit");
-    let fits = |table: &DistanceTable| table.longest >= longest && table.values.len() == width * DistanceTable::columns(table.longest);
+    let fits = |table: &DistanceTable| {
+        table.longest >= longest && table.values.len() == width * DistanceTable::columns(table.longest)
+    };
     assert!([shape.keys, shape.queries].into_iter().flatten().all(fits), "attention: the tables are too small");
     let starts = starts(lengths);
     let output = Output::new(out);

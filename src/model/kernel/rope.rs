@@ -38,7 +38,8 @@ pub fn rope(x: &mut [f32], rows: usize, heads: usize, head_dim: usize, rotary_di
     let level = Level::detect();
     if !is_shared(x.len()) {
         let rows = x.chunks_exact_mut(width).zip(cos.chunks_exact(half)).zip(sin.chunks_exact(half));
-        return rows.for_each(|((row, cos), sin)| rotate_heads(level, &mut row[..heads * head_dim], head_dim, cos, sin));
+        return rows
+            .for_each(|((row, cos), sin)| rotate_heads(level, &mut row[..heads * head_dim], head_dim, cos, sin));
     }
     // Rows that a thread takes at least.
     let grain = ROWS_GRAIN.div_ceil(width);

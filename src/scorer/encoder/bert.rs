@@ -154,8 +154,7 @@ impl Layer {
     /// One block over packed rows, in place; `lengths` are the texts' tokens.
     pub fn forward(&self, x: &mut Vec<f32>, lengths: &[usize], config: &BertConfig, b: &mut Buffers) {
         let head_dim = config.hidden / config.heads;
-        let shape =
-            TextAttention { heads: config.heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), reach: None };
+        let shape = TextAttention { heads: config.heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt(), reach: None };
         self.qkv.forward(x, &mut b.qkv);
         b.mixed.resize(x.len(), 0.0);
         attend_texts(&shape, lengths, &b.qkv, &mut b.mixed);

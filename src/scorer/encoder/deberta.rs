@@ -65,7 +65,8 @@ impl DebertaConfig {
         let distances = match settings.flag("relative_attention", false)? {
             false => None,
             true => {
-                let positive = |name| Ok::<_, anyhow::Error>(usize::try_from(settings.integer(name, -1)?).ok().filter(|n| *n > 0));
+                let positive =
+                    |name| Ok::<_, anyhow::Error>(usize::try_from(settings.integer(name, -1)?).ok().filter(|n| *n > 0));
                 let buckets = positive("position_buckets")?;
                 let largest = positive("max_relative_positions")?.unwrap_or(max_tokens);
                 Some(Distances {
@@ -75,7 +76,11 @@ impl DebertaConfig {
                     content_to_position: kinds.iter().any(|kind| kind == "c2p"),
                     position_to_content: kinds.iter().any(|kind| kind == "p2c"),
                     shared: settings.flag("share_att_key", false)?,
-                    normed: settings.text("norm_rel_ebd", "none")?.to_lowercase().split('|').any(|s| s.trim() == "layer_norm"),
+                    normed: settings
+                        .text("norm_rel_ebd", "none")?
+                        .to_lowercase()
+                        .split('|')
+                        .any(|s| s.trim() == "layer_norm"),
                 })
             }
         };
@@ -326,7 +331,8 @@ fn convolve(
         for token in 0..length {
             for place in 0..width {
                 let Some(neighbour) = (token + place).checked_sub(width / 2).filter(|n| *n < length) else { continue };
-                windows[((start + token) * width + place) * h..][..h].copy_from_slice(&x[(start + neighbour) * h..][..h]);
+                windows[((start + token) * width + place) * h..][..h]
+                    .copy_from_slice(&x[(start + neighbour) * h..][..h]);
             }
         }
         start += length;

@@ -10,6 +10,7 @@ pub mod layers;
 mod modernbert;
 pub mod sequence;
 pub mod settings;
+mod vocabulary;
 pub mod weights;
 mod words;
 
@@ -86,7 +87,7 @@ impl TextEncoder {
         let digest = hex(&hash.finalize());
 
         let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, p)?;
-        let words = Words::read(tokenizer, max_tokens, bert.vocabulary(), false)?;
+        let words = Words::read(tokenizer, max_tokens, bert.vocabulary())?;
         ensure!(
             words.size() <= bert.vocabulary(),
             "{} has {} tokens, but {} has embeddings for {}; the two do not belong together",

@@ -235,5 +235,8 @@ impl ModernBert {
 /// Cosine and sine of every token's angles, (tokens, frequencies) each; every text begins at 0.
 fn angles(lengths: &[usize], frequencies: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let positions = lengths.iter().flat_map(|&length| 0..length);
-    positions.flat_map(|position| frequencies.iter().map(move |f| (position as f32 * f).sin_cos())).map(|(s, c)| (c, s)).unzip()
+    positions
+        .flat_map(|position| frequencies.iter().map(move |f| (position as f32 * f).sin_cos()))
+        .map(|(s, c)| (c, s))
+        .unzip()
 }

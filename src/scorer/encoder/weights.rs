@@ -45,7 +45,8 @@ impl Weights {
                 some_of(tensors.keys().map(String::as_str).collect())
             );
         };
-        let outer = prefix.trim_end_matches('.').rsplit_once('.').map_or(String::new(), |(outer, _)| format!("{outer}."));
+        let outer =
+            prefix.trim_end_matches('.').rsplit_once('.').map_or(String::new(), |(outer, _)| format!("{outer}."));
         Ok(Self { tensors, prefix, outer, file })
     }
 
