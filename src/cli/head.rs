@@ -199,22 +199,42 @@ fn train(args: &TrainArgs) -> Result<()> {
     let encoder = Arc::new(TextEncoder::from_files(&files)?);
 
     let stem = args.out.file_stem().map_or_else(|| "head".into(), |stem| stem.to_string_lossy().into_owned());
-    let show = !args.quiet && std::io::stderr().is_terminal();
-    let head = train::train(&table, &card, &stem, &options(args), &encoder, files.label(), &mut |progress| {
-        if show {
-            let (text, ended) = match progress {
-                Progress::Encoded(done, all) => (format!("encoded {done} of {all} texts"), done == all),
-                Progress::Trained(done, all, loss) => (format!("step {done} of {all}, loss {loss:.4}"), done == all),
-            };
-            eprint!("\r{text:<50}{}", if ended { "\n" } else { "" });
-        }
-    })?;
+    let mut shown = Shown { quiet: args.quiet, is_terminal: std::io::stderr().is_terminal(), tenths: 0 };
+    let head =
+        train::train(&table, &card, &stem, &options(args), &encoder, files.label(), &mut |progress| shown.show(progress))?;
     file.write_all(&head.to_bytes()).context("cannot write the head")?;
     file.persist(&args.out).with_context(|| format!("cannot write {}", args.out.display()))?;
     output::print(&match args.format {
         Format::Text => figures(&head.papers),
         Format::Json => serde_json::to_string_pretty(&head.papers.quality)? + "\n",
     })
+}
+
+/// Progress on stderr: one line that changes on a terminal, else a line each tenth.
+struct Shown {
+    quiet: bool,
+    is_terminal: bool,
+    /// Of the present stage, that were shown.
+    tenths: usize,
+}
+
+impl Shown {
+    fn show(&mut self, progress: Progress) {
+        if self.quiet {
+            return;
+        }
+        let (text, done, all) = match progress {
+            Progress::Encoded(done, all) => (format!("encoded {done} of {all} texts"), done, all),
+            Progress::Trained(done, all, loss) => (format!("step {done} of {all}, loss {loss:.4}"), done, all),
+        };
+        let tenths = done * 10 / all;
+        if self.is_terminal {
+            eprint!("\r{text:<50}{}", if done == all { "\n" } else { "" });
+        } else if tenths > self.tenths {
+            eprintln!("{text}");
+        }
+        self.tenths = if done == all { 0 } else { tenths };
+    }
 }
 
 fn options(args: &TrainArgs) -> Options {
@@ -370,6 +390,11 @@ fn exam_table(figures: &[Figure]) -> String {
 /// An unfinished file beside the one that is asked for.
 fn beside(out: &Path) -> Result<tempfile::NamedTempFile> {
     let folder = out.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(|| PathBuf::from("."), PathBuf::from);
-    tempfile::NamedTempFile::new_in(&folder)
+    // The permissions that any new file gets, not those of a temporary one.
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+        .tempfile_in(&folder)
         .with_context(|| format!("cannot write in {}; create the folder, or give another -o", folder.display()))
 }

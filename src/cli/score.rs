@@ -184,7 +184,7 @@ fn build(
     let open = args.engine.options();
     let encoder = if scorer::needs_encoder(specs) {
         let files = files::resolve_encoder(scorer::ENCODER, &Access::new(open.offline, open.quiet))?;
-        Some(Arc::new(TextEncoder::from_files(&files)?))
+        Some(Arc::new(TextEncoder::from_files_in(&files, open.precision)?))
     } else {
         None
     };

@@ -10,6 +10,7 @@ use super::adapted::AdaptedEncoder;
 use super::encoder::TextEncoder;
 use super::head::Head;
 use super::{Answer, ScoreInfo, Scored, Scorer, is_empty, web_text};
+use crate::model::precision::Precision;
 
 /// A head with the encoder that it was fitted on.
 pub struct Classifier {
@@ -24,12 +25,13 @@ impl Classifier {
     /// If the encoder is not the one that the head was fitted on.
     pub fn new(head: &Head, encoder: Arc<TextEncoder>) -> Result<Self> {
         let papers = &head.papers;
+        let precision = if encoder.precision() == Precision::Int8 { " in int8" } else { "" };
         let info = ScoreInfo {
             name: papers.name.clone(),
             unit: "probability".into(),
             range: (0.0, 1.0),
             direction: papers.better,
-            revision: format!("head {} on encoder {}", &head.digest()[..12], &encoder.digest()[..12]),
+            revision: format!("head {} on encoder {}{precision}", &head.digest()[..12], &encoder.digest()[..12]),
             meaning: papers.meaning.clone(),
         };
         Ok(Self { info, head: head.clone(), encoder: AdaptedEncoder::new(encoder, head)?, truncated: Cell::new(0) })

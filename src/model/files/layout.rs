@@ -22,6 +22,9 @@ const SIDE_FILES: [&str; 10] = [
     "config_sentence_transformers.json",
 ];
 
+/// What tokenizers were before tokenizer.json; taken where that is missing.
+const OLDER_TOKENIZERS: [&str; 3] = ["vocab.txt", "vocab.json", "merges.txt"];
+
 /// The list of shards.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
@@ -82,7 +85,9 @@ pub(super) fn choose(
         if let Some(missing) = weights.iter().find(|shard| !names.contains(*shard)) {
             bail!("{place} lacks {missing}, which {INDEX} lists; the model is not whole");
         }
-        let side = SIDE_FILES.iter().filter(|name| names.contains(**name)).map(|name| name.to_string()).collect();
+        let older = OLDER_TOKENIZERS.iter().filter(|_| !names.contains("tokenizer.json"));
+        let side = SIDE_FILES.iter().chain(older).filter(|name| names.contains(**name));
+        let side = side.map(|name| name.to_string()).collect();
         return Ok(Choice::Folder { side, weights });
     }
     match ggufs.as_slice() {

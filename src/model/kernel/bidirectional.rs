@@ -90,7 +90,10 @@ impl Packed {
             }
             let value = &row[2 * width + head * d..][..d];
             for (line, value) in self.values[token * value_lines..][..value_lines].iter_mut().zip(value.chunks(16)) {
-                line.0[..value.len()].copy_from_slice(value);
+                match value.first_chunk() {
+                    Some(whole) => line.0 = *whole,
+                    None => line.0[..value.len()].copy_from_slice(value),
+                }
             }
         }
         self.scratch.pieces.clear();

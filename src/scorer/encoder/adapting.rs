@@ -8,7 +8,6 @@ use super::batches::in_batches;
 use super::bert::Layer;
 use super::weights::Weights;
 use super::{Encoded, TextEncoder};
-use crate::model::precision::Precision;
 
 /// A block's tensors: weight (out, in) and bias of each of its linear layers, and its two norms.
 pub struct LayerTensors {
@@ -92,7 +91,7 @@ impl TextEncoder {
                     }
                     Ok(values)
                 };
-                Layer::take(&mut take, index, config, Precision::F32)
+                Layer::take(&mut take, index, config, self.precision)
             })
             .collect()
     }

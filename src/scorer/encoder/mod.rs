@@ -11,6 +11,7 @@ pub mod layers;
 mod modernbert;
 pub mod sequence;
 pub mod settings;
+mod vocabulary;
 pub mod weights;
 mod words;
 
@@ -32,6 +33,7 @@ pub struct TextEncoder {
     bert: Bert,
     /// The file of the weights, from which changed layers are made.
     weights: PathBuf,
+    precision: Precision,
     digest: String,
 }
 
@@ -82,13 +84,10 @@ impl TextEncoder {
         for path in [tokenizer, weights] {
             hash.update(bytes(&sha256(path)?));
         }
-        if p == Precision::Int8 {
-            hash.update("int8");
-        }
         let digest = hex(&hash.finalize());
 
         let bert = Bert::load(settings, &mut Weights::read(&[weights.to_owned()])?, p)?;
-        let words = Words::read(tokenizer, max_tokens, bert.vocabulary(), false)?;
+        let words = Words::read(tokenizer, max_tokens, bert.vocabulary())?;
         ensure!(
             words.size() <= bert.vocabulary(),
             "{} has {} tokens, but {} has embeddings for {}; the two do not belong together",
@@ -97,7 +96,7 @@ impl TextEncoder {
             weights.display(),
             bert.vocabulary()
         );
-        Ok(Self { words, bert, weights: weights.to_owned(), digest })
+        Ok(Self { words, bert, weights: weights.to_owned(), precision: p, digest })
     }
 
     /// Loads an encoder from resolved files in the layout of Sentence Transformers: config.json, tokenizer.json, one
@@ -180,7 +179,12 @@ impl TextEncoder {
         self.bert.config().hidden
     }
 
-    /// SHA-256 (hex) over weights, tokenizer and every setting that can change a vector.
+    /// f32, or int8 where that was asked for.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// SHA-256 (hex) over weights, tokenizer and every setting that can change a vector, but for the precision.
     pub fn digest(&self) -> &str {
         &self.digest
     }

@@ -17,8 +17,9 @@ use super::hex;
 use super::layers::Activation;
 use super::modernbert::{ModernBert, ModernBertConfig};
 use super::settings::{Settings, read_json};
+use super::vocabulary;
 use super::weights::Weights;
-use super::words::Words;
+use super::words::{self, Words};
 use crate::model::files::{ModelFiles, sha256};
 use crate::model::precision::Precision;
 
@@ -152,16 +153,10 @@ impl SequenceClassifier {
     /// A GGUF file, a missing tokenizer, another architecture, a checkpoint without a classification head, tensors that do
     /// not fit config.json or are not numbers: each by name.
     pub fn load(files: &ModelFiles, precision: Precision) -> Result<Self> {
-        let ModelFiles::Folder { label, config, tokenizer, tokenizer_config, weights, .. } = files else {
+        let ModelFiles::Folder { label, config, weights, .. } = files else {
             bail!(
                 "{} is a GGUF file; a classifier is a folder with config.json, tokenizer.json and safetensors",
                 files.label()
-            );
-        };
-        let Some(tokenizer) = tokenizer else {
-            bail!(
-                "{label}: tokenizer.json is missing beside {}; save it with `AutoTokenizer.from_pretrained(…).save_pretrained(…)`",
-                config.display()
             );
         };
         let settings = Settings::read(config)?;
@@ -182,14 +177,14 @@ impl SequenceClassifier {
             );
         };
         let labels = labels(&settings, head.labels())?;
-        let words = words(tokenizer, tokenizer_config.as_ref(), positions, encoder.vocabulary())?;
+        let (words, word_files) = tokenizer(files, positions, encoder.vocabulary())?;
         let mut hash = Sha256::new();
         hash.update(format!(
             "sequence-classifier 1\nprecision {}\nmax_tokens {}\n",
             precision.as_str(),
             words.max_tokens()
         ));
-        for path in [config, tokenizer].into_iter().chain(weights) {
+        for path in [config].into_iter().chain(word_files).chain(weights) {
             hash.update(sha256(path)?);
         }
         Ok(Self { name: label.clone(), encoder, head, words, labels, output, digest: hex(&hash.finalize()) })
@@ -315,22 +310,39 @@ fn labels(settings: &Settings, count: usize) -> Result<Vec<String>> {
     }
 }
 
-/// The tokenizer, cut at `model_max_length` where tokenizer_config.json has it and the positions reach, else at the positions.
-fn words(tokenizer: &PathBuf, config: Option<&PathBuf>, positions: usize, vocabulary: usize) -> Result<Words> {
-    let config = config.map(|path| read_json(path)).transpose()?.unwrap_or(Value::Null);
+/// The tokenizer and the files that it is made from. It cuts at `model_max_length` where tokenizer_config.json has it and the
+/// positions reach, else at the positions.
+fn tokenizer(files: &ModelFiles, positions: usize, rows: usize) -> Result<(Words, Vec<&PathBuf>)> {
+    let ModelFiles::Folder { label, config: model, tokenizer, tokenizer_config, extra, .. } = files else {
+        bail!("{} is a GGUF file; a classifier has a tokenizer.json", files.label());
+    };
+    let config = tokenizer_config.as_ref().map(|path| read_json(path)).transpose()?.unwrap_or(Value::Null);
+    let file = |name: &str| extra.get(name);
+    let (tokenizer, from) = match (tokenizer, file("vocab.txt"), file("vocab.json"), file("merges.txt")) {
+        (Some(path), ..) => (words::read(path)?, vec![path]),
+        (None, Some(vocab), ..) => (vocabulary::word_piece(vocab, &config)?, vec![vocab]),
+        (None, None, Some(vocab), Some(merges)) => {
+            (vocabulary::byte_level(vocab, merges, &config)?, vec![vocab, merges])
+        }
+        _ => bail!(
+            "{label}: tokenizer.json is missing beside {}, and so are vocab.txt, or vocab.json with merges.txt; save it with \
+             `AutoTokenizer.from_pretrained(…).save_pretrained(…)`",
+            model.display()
+        ),
+    };
     // Where nobody set it, files hold 1e30.
     let length =
         config["model_max_length"].as_f64().filter(|n| *n >= 1.0).map_or(positions, |n| positions.min(n as usize));
     let cut_left = config["truncation_side"].as_str() == Some("left");
-    let words = Words::read(tokenizer, length, vocabulary, cut_left)?;
+    let words = Words::new(tokenizer, from[0], length, rows, cut_left)?;
     let special = words.tokens("").map(|tokens| tokens.ids.len()).unwrap_or(0);
     ensure!(
         length > special,
         "{}: texts are cut at {length} tokens, which the {special} special ones fill; see model_max_length in \
          tokenizer_config.json",
-        tokenizer.display()
+        from[0].display()
     );
-    Ok(words)
+    Ok((words, from))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow, ensure};
 use rayon::prelude::*;
 use tokenizers::{Tokenizer, TruncationDirection, TruncationParams};
 
-/// A tokenizer.json with a length of our own: padding and truncation that the file carries belong to whoever published it.
+/// A tokenizer with a length of our own: padding and truncation that the file carries belong to whoever published it.
 pub struct Words {
     tokenizer: Tokenizer,
     max_tokens: usize,
@@ -22,12 +22,27 @@ pub struct Tokens {
     pub truncated: bool,
 }
 
+/// A tokenizer.json as it stands.
+pub fn read(path: &Path) -> Result<Tokenizer> {
+    Tokenizer::from_file(path).map_err(|error| anyhow!("cannot read {} as a tokenizer: {error}", path.display()))
+}
+
 impl Words {
-    /// `max_tokens` counts the special tokens; `cut_left` drops the beginning of a long text instead of its end.
-    pub fn read(path: &Path, max_tokens: usize, vocabulary: usize, cut_left: bool) -> Result<Self> {
+    /// From tokenizer.json; the rest as [`Words::new`].
+    pub fn read(path: &Path, max_tokens: usize, vocabulary: usize) -> Result<Self> {
+        Self::new(read(path)?, path, max_tokens, vocabulary, false)
+    }
+
+    /// `max_tokens` counts the special tokens; `cut_left` drops the beginning of a long text instead of its end. `path` is
+    /// where the tokenizer is from.
+    pub fn new(
+        mut tokenizer: Tokenizer,
+        path: &Path,
+        max_tokens: usize,
+        vocabulary: usize,
+        cut_left: bool,
+    ) -> Result<Self> {
         let file = path.display().to_string();
-        let mut tokenizer =
-            Tokenizer::from_file(path).map_err(|error| anyhow!("cannot read {file} as a tokenizer: {error}"))?;
         tokenizer.with_padding(None);
         let direction = if cut_left { TruncationDirection::Left } else { TruncationDirection::Right };
         let truncation = TruncationParams { max_length: max_tokens, direction, ..TruncationParams::default() };
