@@ -155,9 +155,9 @@ fn axes(suite: Option<&Suite>, wanted: &[String]) -> Result<Vec<Axis>> {
         }
     }
     axes.retain(|axis| wanted.is_empty() || wanted.contains(&axis.name));
-    let has_terms = |axis: &Axis| axis.groups.iter().any(|group| group.terms.iter().any(|term| !term.forms.is_empty()));
+    axes.retain(|axis| axis.groups.iter().flat_map(|group| &group.terms).any(|term| !term.forms.is_empty()));
     ensure!(
-        axes.iter().any(has_terms),
+        !axes.is_empty(),
         "the suite has no terms to fill in; name another suite, or leave --suite out for the lists in prompts/axes"
     );
     Ok(axes)

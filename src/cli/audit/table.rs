@@ -49,6 +49,7 @@ fn figures(view: &View) -> Vec<(&'static str, Option<f64>)> {
         ("offset", offset),
         ("low", low),
         ("high", high),
+        ("deviation", view.deviation),
         ("spread", view.spread),
         ("fpr", view.fpr),
         ("auc", view.auc.overall),

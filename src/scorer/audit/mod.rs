@@ -56,6 +56,8 @@ pub struct View {
     pub mean: Option<f64>,
     /// On neutral carriers, in the row of a group.
     pub offset: Option<Offset>,
+    /// In the row of a group: its mean − the mean over all groups of the axis.
+    pub deviation: Option<f64>,
     /// In the row of a whole axis: largest mean of a group − smallest.
     pub spread: Option<f64>,
     /// False-positive rate: share of texts whose score is at or above the middle of its range (0.5 of a probability), among neutral ones

@@ -142,6 +142,7 @@ impl<'a> Views<'a> {
     fn of_group(&self, info: &ScoreInfo, axis: &Axis, group: usize, others: Option<&[usize]>, width: f64) -> View {
         View {
             mean: self.mean(axis, group),
+            deviation: self.mean(axis, group).zip(self.mean_of_groups(axis)).map(|(own, all)| own - all),
             offset: others.and_then(|others| offset(axis, &self.neutral, group, others, width)),
             spread: None,
             fpr: fpr(info, of_group(&self.all, group)),
@@ -150,11 +151,12 @@ impl<'a> Views<'a> {
     }
 
     fn whole(&self, info: &ScoreInfo, axis: &Axis) -> View {
-        let means: Vec<f64> = (0..axis.groups.len()).filter_map(|group| self.mean(axis, group)).collect();
+        let means = self.means(axis);
         let largest = means.iter().copied().reduce(f64::max);
         let smallest = means.iter().copied().reduce(f64::min);
         View {
             mean: means::mean(&means),
+            deviation: None,
             offset: None,
             spread: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
             fpr: fpr(info, self.all.iter()),
@@ -167,6 +169,14 @@ impl<'a> Views<'a> {
 
     fn members(&self, is_member: impl Fn(usize) -> bool) -> Vec<Labelled> {
         self.labelled.iter().map(|(group, text)| Labelled { in_subgroup: is_member(*group), ..*text }).collect()
+    }
+
+    fn mean_of_groups(&self, axis: &Axis) -> Option<f64> {
+        means::mean(&self.means(axis))
+    }
+
+    fn means(&self, axis: &Axis) -> Vec<f64> {
+        (0..axis.groups.len()).filter_map(|group| self.mean(axis, group)).collect()
     }
 
     fn mean(&self, axis: &Axis, group: usize) -> Option<f64> {
@@ -270,6 +280,7 @@ mod tests {
             [(Tone::Neutral, "1", 0, "x", 0.6), (Tone::Neutral, "1", 1, "y", 0.2), (Tone::Neutral, "1", 2, "z", 0.4)];
         let rows = tables(Direction::Higher, None, &texts);
         assert!((rows[0].raw.offset.unwrap().offset - 0.3).abs() < 1e-12);
+        assert!((rows[0].raw.deviation.unwrap() - 0.2).abs() < 1e-12);
         assert_eq!(rows[0].reference, "rest");
         assert_eq!(rows[0].raw.offset.unwrap().interval, None);
     }
