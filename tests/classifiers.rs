@@ -339,3 +339,12 @@ fn a_tokenizer_with_more_tokens_than_embeddings_is_told_where_it_matters() {
     let error = classifier.logits(&["a zebra"]).unwrap_err().to_string();
     assert!(error.contains("(\"zebra\")") && error.contains("do not belong together"), "{error}");
 }
+
+#[test]
+fn the_docs_name_every_classifier_of_the_catalog_with_its_repository_and_licence() {
+    let docs = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/classifiers.md")).unwrap();
+    for entry in tiltmeter::model::catalog::entries().iter().filter(|entry| entry.preset.is_some()) {
+        let start = format!("| {} | {} | {} |", entry.name, entry.hub.as_ref().unwrap().repo, entry.license);
+        assert!(docs.contains(&start), "{start}");
+    }
+}

@@ -155,7 +155,7 @@ impl Distances {
             Some(buckets) => log_bucket(distance, buckets, self.largest),
             None => distance,
         };
-        (bucket + self.span as isize).clamp(0, 2 * self.span as isize - 1) as usize
+        bucket.saturating_add(self.span as isize).clamp(0, 2 * self.span as isize - 1) as usize
     }
 }
 
@@ -167,7 +167,7 @@ fn log_bucket(distance: isize, buckets: usize, largest: usize) -> isize {
         return distance;
     }
     let log = ((far / middle).ln() / ((largest as f32 - 1.0) / middle).ln() * (middle - 1.0)).ceil() + middle;
-    log as isize * distance.signum()
+    (log as isize).saturating_mul(distance.signum())
 }
 
 struct Layer {

@@ -39,6 +39,9 @@ impl ModernBertConfig {
     pub fn read(settings: &Settings) -> Result<Self> {
         let at = settings.file();
         let (hidden, heads) = settings.heads(&["hidden_size"], &["num_attention_heads"], (768, 12))?;
+        if !(hidden / heads).is_multiple_of(2) {
+            bail!("{at}: a head's size {} is odd, but positions turn pairs of its dimensions", hidden / heads);
+        }
         let layers = settings.size(&["num_hidden_layers"], 22)?;
         let activation = settings.activation(&["hidden_activation"], "gelu")?;
         if activation == Activation::Tanh {
