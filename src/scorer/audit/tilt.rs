@@ -9,7 +9,7 @@ use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
 use crate::stats::scorer_offset::Offset;
 use crate::stats::subgroup_auc::{Labelled, SubgroupAuc};
-use crate::suite::Axis;
+use crate::suite::{Axis, Group};
 
 /// A filled carrier with its score; cues have no tone.
 #[derive(Debug, Clone, Copy)]
@@ -95,8 +95,8 @@ pub(super) fn rows(info: &ScoreInfo, axis: &Axis, raw: &[Scored<'_>], masked: &[
         carriers: raw.carriers,
         texts: rows.iter().map(|row| row.texts).sum(),
         unscored: rows.iter().map(|row| row.unscored).sum(),
-        raw: raw.whole(info, axis),
-        masked: masked.whole(info, axis),
+        raw: raw.whole(info),
+        masked: masked.whole(info),
         ..blank.clone()
     };
     rows.push(whole);
@@ -120,6 +120,8 @@ struct Views<'a> {
     /// (group, text) of the carriers that have a class.
     labelled: Vec<(usize, Labelled)>,
     carriers: usize,
+    /// Of each group, on neutral carriers.
+    means: Vec<Option<f64>>,
 }
 
 impl<'a> Views<'a> {
@@ -130,9 +132,12 @@ impl<'a> Views<'a> {
             Some((text.filled.group, Labelled { score: text.score?, positive, in_subgroup: false }))
         });
         let neutral = pick(Some(Tone::Neutral));
+        let matrix = matrix(axis, &neutral);
+        let mean = |group: &Group| means::mean(&matrix.cell_means(matrix.group(&group.name)?));
         Views {
             all: texts.to_vec(),
-            carriers: matrix(axis, &neutral).clusters.len(),
+            carriers: matrix.clusters.len(),
+            means: axis.groups.iter().map(mean).collect(),
             cues: pick(None),
             labelled: labelled.collect(),
             neutral,
@@ -141,8 +146,8 @@ impl<'a> Views<'a> {
 
     fn of_group(&self, info: &ScoreInfo, axis: &Axis, group: usize, others: Option<&[usize]>, width: f64) -> View {
         View {
-            mean: self.mean(axis, group),
-            deviation: self.mean(axis, group).zip(self.mean_of_groups(axis)).map(|(own, all)| own - all),
+            mean: self.means[group],
+            deviation: self.means[group].zip(self.mean()).map(|(own, all)| own - all),
             offset: others.and_then(|others| offset(axis, &self.neutral, group, others, width)),
             spread: None,
             fpr: fpr(info, of_group(&self.all, group)),
@@ -150,12 +155,11 @@ impl<'a> Views<'a> {
         }
     }
 
-    fn whole(&self, info: &ScoreInfo, axis: &Axis) -> View {
-        let means = self.means(axis);
-        let largest = means.iter().copied().reduce(f64::max);
-        let smallest = means.iter().copied().reduce(f64::min);
+    fn whole(&self, info: &ScoreInfo) -> View {
+        let means = || self.means.iter().flatten().copied();
+        let (largest, smallest) = (means().reduce(f64::max), means().reduce(f64::min));
         View {
-            mean: means::mean(&means),
+            mean: self.mean(),
             deviation: None,
             offset: None,
             spread: largest.zip(smallest).map(|(largest, smallest)| largest - smallest),
@@ -167,21 +171,13 @@ impl<'a> Views<'a> {
         }
     }
 
+    /// Over groups, each with equal weight.
+    fn mean(&self) -> Option<f64> {
+        means::mean(&self.means.iter().flatten().copied().collect::<Vec<_>>())
+    }
+
     fn members(&self, is_member: impl Fn(usize) -> bool) -> Vec<Labelled> {
         self.labelled.iter().map(|(group, text)| Labelled { in_subgroup: is_member(*group), ..*text }).collect()
-    }
-
-    fn mean_of_groups(&self, axis: &Axis) -> Option<f64> {
-        means::mean(&self.means(axis))
-    }
-
-    fn means(&self, axis: &Axis) -> Vec<f64> {
-        (0..axis.groups.len()).filter_map(|group| self.mean(axis, group)).collect()
-    }
-
-    fn mean(&self, axis: &Axis, group: usize) -> Option<f64> {
-        let matrix = matrix(axis, &self.neutral);
-        means::mean(&matrix.cell_means(matrix.group(&axis.groups[group].name)?))
     }
 }
 
@@ -205,7 +201,6 @@ fn fpr<'a, 'b: 'a>(info: &ScoreInfo, texts: impl Iterator<Item = &'a Scored<'b>>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::suite::Group;
 
     fn info(direction: Direction) -> ScoreInfo {
         ScoreInfo {
