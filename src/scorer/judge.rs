@@ -89,7 +89,8 @@ impl Judge {
             return Scored::Unscored("no verdict".into());
         }
         let values = self.rubric.verdicts.iter().map(|(_, value)| value);
-        let expected: f64 = probabilities.iter().zip(values).map(|(probability, value)| probability / mass * value).sum();
+        let expected: f64 =
+            probabilities.iter().zip(values).map(|(probability, value)| probability / mass * value).sum();
         Scored::Value(expected.clamp(0.0, 1.0))
     }
 }
@@ -165,7 +166,8 @@ likely:
         let mask = MaskList { words: vec![("Emily".into(), "XYZ".into()), ("Paul".into(), "XYZ".into())] };
         let long = "word ".repeat(80);
         let texts = ["well done", "Emily left", "Paul left", "", "murky", long.as_str()];
-        let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer { prompt: "a note", ..Answer::of(text, &mask) }).collect();
+        let answers: Vec<Answer<'_>> =
+            texts.iter().map(|text| Answer { prompt: "a note", ..Answer::of(text, &mask) }).collect();
         let scores = judge.score(&answers).unwrap();
         let Scored::Value(done) = scores[0] else { panic!("{scores:?}") };
         assert!((done - (0.6 + 0.1) / 0.8).abs() < 1e-9, "{done}");

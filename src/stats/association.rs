@@ -87,9 +87,8 @@ mod tests {
 
         let with = |group: &[&str], is_counted: &dyn Fn(&str) -> bool| -> f64 {
             let of_text = |text: &Vec<&str>| -> f64 {
-                let places = |is: &dyn Fn(&str) -> bool| -> Vec<usize> {
-                    (0..text.len()).filter(|at| is(text[*at])).collect()
-                };
+                let places =
+                    |is: &dyn Fn(&str) -> bool| -> Vec<usize> { (0..text.len()).filter(|at| is(text[*at])).collect() };
                 let (near, counted) = (places(&|word| group.contains(&word)), places(is_counted));
                 let pairs = near.iter().flat_map(|a| counted.iter().map(move |b| a.abs_diff(*b)));
                 pairs.filter(|distance| *distance > 0).map(|distance| 0.95_f64.powi(distance as i32)).sum()

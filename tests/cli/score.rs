@@ -44,7 +44,7 @@ fn json_lines_keep_their_bytes_and_get_the_new_keys_at_their_end() {
     assert_eq!(
         vader(&workdir, &["in.jsonl"]),
         "{\"text\": \"good\", \"n\": 1.50,\"vader\":0.4404000,\"vader_reason\":null}\n\
-         { \"n\":[], \"text\":\"\\ud83d\\ude00 bad\",\"vader\":-0.2732000,\"vader_reason\":null}\r\n\n\
+         { \"n\":[], \"text\":\"\\ud83d\\ude00 bad\",\"vader\":-0.2500000,\"vader_reason\":null}\r\n\n\
          {\"text\":\"cut \\ud83d\",\"vader\":null,\"vader_reason\":\"invalid surrogate\"}\n\
          {\"text\":null,\"vader\":null,\"vader_reason\":\"empty\"}\n\
          {\"text\":\"\",\"vader\":null,\"vader_reason\":\"empty\"}\n"
@@ -79,10 +79,7 @@ fn formats_turn_into_each_other() {
     );
     workdir.write("in.jsonl", "{\"id\":1,\"text\":\"good, or so\"}\n{\"id\":2,\"text\":null}\n");
     vader(&workdir, &["in.jsonl", "-o", "out.csv"]);
-    assert_eq!(
-        workdir.read("out.csv"),
-        "id,text,vader,vader_reason\n1,\"good, or so\",0.4404000,\n2,,,empty\n"
-    );
+    assert_eq!(workdir.read("out.csv"), "id,text,vader,vader_reason\n1,\"good, or so\",0.4404000,\n2,,,empty\n");
     let table = vader(&workdir, &["in.jsonl", "--format", "table"]);
     assert_eq!(table, "       vader  text\n      0.4404  good, or so\n         n/a  \n");
 }
@@ -107,12 +104,14 @@ fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
     workdir.ok(&RUN);
     let run = workdir.run_folder();
     let before = workdir.files("results");
-    let again = ["score", run.as_str(), "--scorer", "vader", "--scorer", "readability", "--suite", "letters.yaml", "-o"];
+    let again =
+        ["score", run.as_str(), "--scorer", "vader", "--scorer", "readability", "--suite", "letters.yaml", "-o"];
     let table = workdir.ok(&[&again[..], &["again"]].concat());
     assert!(table.contains("vader") && table.contains("length"), "{table}");
     assert_eq!(workdir.files("results"), before, "the run itself stays as it is");
     let new = run.replacen("results", "again", 1);
-    let (old_scores, new_scores) = (workdir.read(&format!("{run}/scores.csv")), workdir.read(&format!("{new}/scores.csv")));
+    let (old_scores, new_scores) =
+        (workdir.read(&format!("{run}/scores.csv")), workdir.read(&format!("{new}/scores.csv")));
     for line in old_scores.lines() {
         assert!(new_scores.contains(line), "{line}");
     }
@@ -129,7 +128,9 @@ fn a_finished_run_is_scored_again_into_a_folder_of_its_own() {
     assert!(error(&["--scorer", "vader"]).contains("say by -o where the new run folder goes"));
     assert!(error(&["--scorer", "vader", "-o", "x"]).contains("give its file by --suite"));
     assert!(error(&[&["--scorer", "vader", "-o", "results"][..], &suite].concat()).contains("is the run itself"));
-    assert!(error(&[&["--scorer", "length", "-o", "x"][..], &suite].concat()).contains("has the score \"length\" already"));
+    assert!(
+        error(&[&["--scorer", "length", "-o", "x"][..], &suite].concat()).contains("has the score \"length\" already")
+    );
     assert!(error(&["--scorer", "vader", "-o", "x", "--suite", "first-look"]).contains("is not the suite that"));
     assert!(workdir.error(&["score", ".", "--scorer", "vader", "-o", "x"]).contains("is no finished run folder"));
 }
@@ -159,14 +160,16 @@ fn a_classifier_gives_the_label_that_is_named_or_all_of_them() {
             assert_eq!((&all["positive"], &all["bert_reason"]), (&serde_json::Value::Null, &"empty".into()));
             continue;
         }
-        for (label, wanted) in ["negative", "neutral", "positive"].iter().zip(text["probabilities"].as_array().unwrap()) {
+        for (label, wanted) in ["negative", "neutral", "positive"].iter().zip(text["probabilities"].as_array().unwrap())
+        {
             let got = all[label].as_f64().unwrap();
             assert!((got - wanted.as_f64().unwrap()).abs() < 1e-5, "{label}: {got} {wanted}");
         }
         assert_eq!(all["positive"], one["bert"]);
         assert!(all.get("bert").is_none(), "no single column beside the labels");
     }
-    let error = |args: &[&str]| workdir.error(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
+    let error =
+        |args: &[&str]| workdir.error(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
     assert!(error(&[]).contains("name one with --label"));
     assert!(error(&["--label", "bad"]).contains("there is no label \"bad\"; the labels are"));
 }

@@ -91,12 +91,8 @@ impl Job {
         let mut scores = self.read_scores(&answers);
         scores.extend(measure.score(&answers)?);
         let shared_draws = matches!(source, Source::Model(_));
-        let measured = Measured {
-            offsets: measure.offsets()?,
-            pairs: measure.pairs(&answers, shared_draws)?,
-            scores,
-            answers,
-        };
+        let measured =
+            Measured { offsets: measure.offsets()?, pairs: measure.pairs(&answers, shared_draws)?, scores, answers };
         measure.write(&measured, journal, args.engine.quiet)
     }
 

@@ -12,8 +12,8 @@ use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::Manifest;
 use crate::record::rows;
 use crate::report::Run;
-use crate::scorer::encoder::TextEncoder;
 use crate::scorer::Scorer;
+use crate::scorer::encoder::TextEncoder;
 use crate::suite::Suite;
 use crate::suite::expand::expand;
 use crate::suite::load::{Outside, load_named_or_path};
@@ -29,8 +29,9 @@ impl Stored {
     /// `suite` is a file or a name; none means the embedded suite of the run's own name. The suite says which words are hidden, so it must
     /// be the very one.
     pub fn open(run: &Path, suite: Option<&str>) -> Result<Self> {
-        let manifest = Manifest::read(&run.join("manifest.yaml"))
-            .with_context(|| format!("{} is no finished run folder; give one, or a .csv or .jsonl file", run.display()))?;
+        let manifest = Manifest::read(&run.join("manifest.yaml")).with_context(|| {
+            format!("{} is no finished run folder; give one, or a .csv or .jsonl file", run.display())
+        })?;
         let name = suite.unwrap_or(&manifest.suite.name);
         let suite = load_named_or_path(name, Outside::Allowed).with_context(|| {
             format!("{} was a run of the suite {}; give its file by --suite", run.display(), manifest.suite.name)
