@@ -44,7 +44,7 @@ fn json_lines_keep_their_bytes_and_get_the_new_keys_at_their_end() {
     assert_eq!(
         vader(&workdir, &["in.jsonl"]),
         "{\"text\": \"good\", \"n\": 1.50,\"vader\":0.4404000,\"vader_reason\":null}\n\
-         { \"n\":[], \"text\":\"\\ud83d\\ude00 bad\",\"vader\":-0.2732000,\"vader_reason\":null}\r\n\n\
+         { \"n\":[], \"text\":\"\\ud83d\\ude00 bad\",\"vader\":-0.2500000,\"vader_reason\":null}\r\n\n\
          {\"text\":\"cut \\ud83d\",\"vader\":null,\"vader_reason\":\"invalid surrogate\"}\n\
          {\"text\":null,\"vader\":null,\"vader_reason\":\"empty\"}\n\
          {\"text\":\"\",\"vader\":null,\"vader_reason\":\"empty\"}\n"
@@ -160,14 +160,16 @@ fn a_classifier_gives_the_label_that_is_named_or_all_of_them() {
             assert_eq!((&all["positive"], &all["bert_reason"]), (&serde_json::Value::Null, &"empty".into()));
             continue;
         }
-        for (label, wanted) in ["negative", "neutral", "positive"].iter().zip(text["probabilities"].as_array().unwrap()) {
+        for (label, wanted) in ["negative", "neutral", "positive"].iter().zip(text["probabilities"].as_array().unwrap())
+        {
             let got = all[label].as_f64().unwrap();
             assert!((got - wanted.as_f64().unwrap()).abs() < 1e-5, "{label}: {got} {wanted}");
         }
         assert_eq!(all["positive"], one["bert"]);
         assert!(all.get("bert").is_none(), "no single column beside the labels");
     }
-    let error = |args: &[&str]| workdir.error(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
+    let error =
+        |args: &[&str]| workdir.error(&[&["score", "in.jsonl", "--scorer", &folder, "--offline"], args].concat());
     assert!(error(&[]).contains("name one with --label"));
     assert!(error(&["--label", "bad"]).contains("there is no label \"bad\"; the labels are"));
 }
