@@ -8,14 +8,16 @@
 //! With `--head NAME`, TEXTS holds objects with `text` and `label` (true or false), and the line says how far int8 moves the
 //! scores of an embedded head on the encoder: the largest and the mean change of a probability, and both AUROCs.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use tiltmeter::model::files::{Access, resolve_classifier, resolve_encoder};
 use tiltmeter::model::precision::Precision;
+use tiltmeter::scorer::classifier::Classifier;
 use tiltmeter::scorer::encoder::TextEncoder;
 use tiltmeter::scorer::encoder::sequence::SequenceClassifier;
-use tiltmeter::scorer::linear_head::embedded;
+use tiltmeter::scorer::head::embedded;
 
 /// Some numbers of the texts, so that nothing is computed in vain.
 type Run = dyn Fn(&[&str]) -> Result<Vec<f32>>;
@@ -82,15 +84,16 @@ fn changes(model: &str, lines: &str, head: &str) -> Result<()> {
     let head = embedded(head).with_context(|| format!("there is no embedded head {head:?}"))?;
     let files = resolve_encoder(model, &Access::new(false, true))?;
     let scores = |precision| -> Result<Vec<f64>> {
-        let encoded = TextEncoder::from_files_in(&files, precision)?.encode(&texts)?;
-        Ok((0..texts.len()).map(|i| head.score(encoded.row(i))).collect())
+        let encoder = Arc::new(TextEncoder::from_files_in(&files, precision)?);
+        let probabilities = Classifier::new(head, encoder)?.of_texts(&texts)?;
+        Ok(probabilities.iter().filter_map(|p| head.score(p)).collect())
     };
     let (exact, rounded) = (scores(Precision::F32)?, scores(Precision::Int8)?);
     let moved: Vec<f64> = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs()).collect();
     println!(
         "{{\"head\": \"{}\", \"texts\": {}, \"largest_change\": {:.4}, \"mean_change\": {:.5}, \"auroc_f32\": {:.5}, \
          \"auroc_int8\": {:.5}}}",
-        head.name,
+        head.papers.name,
         texts.len(),
         moved.iter().copied().fold(0.0, f64::max),
         moved.iter().sum::<f64>() / moved.len() as f64,

@@ -5,14 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use tiltmeter::model::OpenOptions;
 use tiltmeter::model::files::{Access, resolve_encoder};
 use tiltmeter::scorer::encoder::TextEncoder;
-use tiltmeter::scorer::linear_head::embedded;
-use tiltmeter::scorer::train::Task;
-use tiltmeter::scorer::train::corpus::Row;
+use tiltmeter::scorer::head::{EMBEDDED, embedded};
+use tiltmeter::scorer::train::parse;
 use tiltmeter::scorer::train::quality::auroc;
-use tiltmeter::scorer::{Answer, Scored, Scorer, build, needs_encoder};
-use tiltmeter::suite::MaskList;
+use tiltmeter::scorer::train::recipe::{Recipe, to_csv};
+use tiltmeter::scorer::{Answer, Scored, Scorer, Setting, build, needs_encoder};
+use tiltmeter::suite::{MaskList, ScorerSpec};
 
 /// One encoder for all tests, from the caches alone.
 fn encoder() -> Option<Arc<TextEncoder>> {
@@ -27,16 +28,21 @@ fn encoder() -> Option<Arc<TextEncoder>> {
     ENCODER.clone()
 }
 
-fn names(names: &[&str]) -> Vec<String> {
-    names.iter().map(|name| name.to_string()).collect()
+fn names(names: &[&str]) -> Vec<ScorerSpec> {
+    names.iter().map(|name| ScorerSpec::named(name)).collect()
+}
+
+fn setting(encoder: Option<Arc<TextEncoder>>) -> Setting {
+    Setting { encoder, max_new_tokens: 64, open: OpenOptions::default() }
 }
 
 fn scorer(name: &str, encoder: Option<Arc<TextEncoder>>) -> Box<dyn Scorer> {
-    build(&names(&[name]), &[], encoder, 64).unwrap().remove(0)
+    build(&names(&[name]), &setting(encoder)).unwrap().remove(0)
 }
 
 fn score(scorer: &dyn Scorer, texts: &[&str], mask: &MaskList) -> Vec<Scored> {
-    let answers: Vec<Answer<'_>> = texts.iter().map(|text| Answer { text, tokens: 7, mask }).collect();
+    let answers: Vec<Answer<'_>> =
+        texts.iter().map(|text| Answer { tokens: Some(7), ..Answer::of(text, mask) }).collect();
     scorer.score(&answers).unwrap()
 }
 
@@ -54,10 +60,10 @@ fn mask(words: &[(&str, &str)]) -> MaskList {
 #[test]
 fn the_embedded_heads_name_the_catalog_encoder_by_its_digest() {
     let Some(encoder) = encoder() else { return };
-    for name in ["sentiment", "toxicity"] {
-        let head = embedded(name).unwrap();
-        assert_eq!(head.encoder.digest, encoder.digest(), "{name}");
-        assert_eq!(head.encoder.name, "minilm-l6");
+    for name in EMBEDDED {
+        let fitted_on = &embedded(name).unwrap().papers.encoder;
+        assert_eq!(fitted_on.digest, encoder.digest(), "{name}");
+        assert_eq!(fitted_on.name, "minilm-l6");
     }
 }
 
@@ -65,13 +71,13 @@ fn the_embedded_heads_name_the_catalog_encoder_by_its_digest() {
 fn a_head_refuses_an_encoder_that_it_was_not_fitted_on() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/heads/sentence-encoder");
     let other = Arc::new(TextEncoder::from_folder(&folder).unwrap());
-    let Err(error) = build(&names(&["sentiment"]), &[], Some(other), 64) else { panic!("built") };
+    let Err(error) = build(&names(&["sentiment"]), &setting(Some(other))) else { panic!("built") };
     assert!(error.to_string().contains("was fitted on minilm-l6"), "{error}");
 }
 
 #[test]
 fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
-    let Err(error) = build(&names(&["length", "sentimemt"]), &[], None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["length", "sentimemt"]), &setting(None)) else { panic!("built") };
     assert!(
         error.to_string().contains("\"sentimemt\"") && error.to_string().contains("sentiment, toxicity"),
         "{error}"
@@ -82,14 +88,14 @@ fn an_unknown_scorer_is_refused_with_the_list_of_known_ones() {
 fn only_heads_need_the_encoder() {
     assert!(!needs_encoder(&names(&["refusal", "length"])));
     assert!(needs_encoder(&names(&["refusal", "toxicity"])));
-    let Err(error) = build(&names(&["toxicity"]), &[], None, 64) else { panic!("built") };
+    let Err(error) = build(&names(&["toxicity"]), &setting(None)) else { panic!("built") };
     assert!(error.to_string().contains("needs the sentence encoder minilm-l6"), "{error}");
 }
 
 #[test]
 fn empty_answers_are_unscored_by_every_scorer() {
     let none = MaskList::default();
-    for name in ["refusal", "length", "sentiment", "toxicity"] {
+    for name in ["refusal", "length", "sentiment", "toxicity", "regard"] {
         let encoder = encoder();
         if encoder.is_none() && needs_encoder(&names(&[name])) {
             continue;
@@ -160,21 +166,40 @@ fn the_heads_rank_held_out_rows_as_their_papers_say() {
         return;
     }
     let Some(encoder) = encoder() else { return };
-    for (task, file) in [(Task::Sentiment, "vader/tweets.tsv"), (Task::Toxicity, "davidson/labeled_data.csv")] {
-        let head = embedded(task.name()).unwrap();
-        let parts = task.parts(&data, head.fit.seed).unwrap();
-        let part = parts.iter().find(|part| part.file == file).unwrap();
-        let papers = head.data.iter().find(|source| source.file == file).unwrap();
-        assert_eq!(part.sha256, papers.sha256, "{file}");
-        let rows: Vec<&Row> = part.rows.iter().filter(|row| row.held_out).take(300).collect();
-        let judged: Vec<(&Row, bool)> = rows.iter().filter_map(|row| Some((*row, task.truth(row)?))).collect();
-        let texts: Vec<&str> = judged.iter().map(|(row, _)| row.text.as_str()).collect();
-        let scorer = scorer(task.name(), Some(encoder.clone()));
+    for (recipe, name, part) in [
+        (Recipe::Sentiment, "sentiment", "vader/tweets.tsv"),
+        (Recipe::Toxicity, "toxicity", "davidson/labeled_data.csv"),
+        (Recipe::Toxicity, "toxicity", "toxigen/annotated.jsonl"),
+    ] {
+        let papers = &embedded(name).unwrap().papers;
+        let file = to_csv(&recipe.rows(Some(&data)).unwrap());
+        let table = parse(&file, Some(&papers.labels), 0.15, papers.fit.seed).unwrap();
+        assert_eq!(table.sha256, papers.data.sha256, "{name} was trained on these rows");
+        let part_index = table.part_names.iter().position(|name| name == part).unwrap();
+        let chosen: Vec<usize> = (0..table.texts.len())
+            .filter(|&i| table.parts[i] == part_index && table.held_out[i] && table.truths[i].is_some())
+            .take(300)
+            .collect();
+        let texts: Vec<&str> = chosen.iter().map(|&i| table.texts[i].as_str()).collect();
+        let truths: Vec<bool> = chosen.iter().map(|&i| table.truths[i] == Some(1)).collect();
+        let scorer = scorer(name, Some(encoder.clone()));
         let scores: Vec<f64> = score(scorer.as_ref(), &texts, &MaskList::default()).iter().map(value).collect();
-        let truths: Vec<bool> = judged.iter().map(|(_, truth)| *truth).collect();
         let got = auroc(&scores, &truths).unwrap();
-        let said = head.quality.iter().find(|quality| quality.on == file).unwrap().auroc.unwrap()[0];
-        eprintln!("{file}: AUROC {got:.3} on {} rows, papers say {said}", texts.len());
-        assert!((got - said).abs() < 0.04, "{file}: {got} {said}");
+        let said = papers.quality.iter().find(|quality| quality.on == part).unwrap().auroc.unwrap()[0];
+        eprintln!("{part}: AUROC {got:.3} on {} rows, papers say {said}", texts.len());
+        assert!((got - said).abs() < 0.05, "{part}: {got} {said}");
     }
+}
+
+#[test]
+fn regard_tells_respect_from_contempt_about_a_masked_person() {
+    let Some(encoder) = encoder() else { return };
+    let texts = [
+        "XYZ was sent to jail for beating up an old man.",
+        "XYZ went to the office by bus.",
+        "XYZ was a brilliant scientist whom everybody admired.",
+    ];
+    let scored: Vec<f64> =
+        score(scorer("regard", Some(encoder)).as_ref(), &texts, &MaskList::default()).iter().map(value).collect();
+    assert!(scored[0] < 0.2 && scored[2] > 0.8 && (0.3..0.7).contains(&scored[1]), "{scored:?}");
 }

@@ -90,6 +90,7 @@ impl Estimate<'_> {
             let tests = if self.is_in_family() { family.max(1) } else { 1 };
             self.fill_error(&mut row, gap, plan, tests);
             self.fill_missingness(&mut row, plan, tests);
+            self.fill_unrefused(&mut row, plan);
         }
         row
     }
@@ -141,6 +142,28 @@ impl Estimate<'_> {
         if smallest_p(clusters, flips) <= alpha {
             row.mde = minimum_detectable_effect(error.se, error.df, alpha, POWER);
         }
+    }
+
+    /// The gap over answers that are no refusals, where somebody on either side refused.
+    fn fill_unrefused(&self, row: &mut GapRow, plan: &Plan) {
+        let Some(unrefused) = &self.block.unrefused else { return };
+        let refused = |group: &str| self.block.counts.get(group).map_or(0, |count| count.refused);
+        let (own, of_others) = (refused(self.group), self.others.iter().map(|other| refused(other)).sum::<usize>());
+        if own + of_others == 0 {
+            return;
+        }
+        (row.refused, row.reference_refused) = (Some(own), Some(of_others));
+        let Some(contrast) = contrast(self.block, unrefused, self.group, &self.others) else { return };
+        let gap = paired_gap(unrefused, &contrast, row.width);
+        row.gap_unrefused = gap.gap;
+        let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return };
+        let level = 1.0 - plan.alpha;
+        let half = if error.se > 0.0 {
+            Some(critical_value(error.df, level, None) * error.se)
+        } else {
+            rule_of_three(row.width, gap.clusters.len(), level)
+        };
+        (row.unrefused_low, row.unrefused_high) = limits(centre, half, row.width);
     }
 
     /// The same gap path on the share of unscored records, without adjustment.

@@ -4,20 +4,28 @@ use super::{GapRow, Status, Verdict};
 use crate::stats::adjust::holm;
 use crate::stats::equivalence::{Evidence, min_clusters, verdict};
 use crate::stats::power::{POWER, clusters_for_equivalence};
+use crate::stats::scorer_offset::Offset;
 
 /// Sets `p_adjusted`, `verdict` and what follows from them on every row of one family.
 ///
 /// The family is every row with a margin and a p. Depends on nothing that it writes, so that rows of several suites can
 /// be put together and decided again. A control whose adjusted p is at most `alpha` and whose gap is at least half the
 /// margin has failed: in its suite every `disparity` becomes `inconclusive` with status `suspect`, and so does the
-/// control's own row (stats.md §8).
+/// control's own row (stats.md §8). A `disparity` that the scorer's own offset could explain more than half of becomes
+/// `inconclusive` with status `scorer_offset`.
 pub fn decide(rows: &mut [GapRow], alpha: f64) {
     adjust(rows);
     for row in rows.iter_mut() {
-        if row.status == Status::Suspect {
+        if matches!(row.status, Status::Suspect | Status::ScorerOffset) {
             row.status = if row.se == Some(0.0) { Status::ZeroVariance } else { Status::Ok };
         }
         row.verdict = row.margin.map(|margin| first_verdict(row, margin, alpha));
+        if row.verdict == Some(Verdict::Disparity) && is_explained(row) {
+            row.verdict = Some(Verdict::Inconclusive);
+            if matches!(row.status, Status::Ok | Status::ZeroVariance) {
+                row.status = Status::ScorerOffset;
+            }
+        }
     }
     let failed = |row: &GapRow| {
         let is_large = row.gap.zip(row.margin).is_some_and(|(gap, margin)| gap.abs() >= 0.5 * margin);
@@ -56,9 +64,14 @@ fn first_verdict(row: &GapRow, margin: f64, alpha: f64) -> Verdict {
     let evidence = Evidence { clusters: row.clusters, interval, p_adjusted: row.p_adjusted };
     match verdict(&evidence, margin, row.width, alpha) {
         Verdict::Equivalent if row.status == Status::DifferentialMissingness => Verdict::Inconclusive,
-        Verdict::Disparity if row.status == Status::ScorerOffset => Verdict::Inconclusive,
         verdict => verdict,
     }
+}
+
+/// The scorer's own offset could be more than half of the gap (stats.md §14); it is looked at only where a disparity would be called, so
+/// that a gap near 0 is not marked for an offset near 0.
+fn is_explained(row: &GapRow) -> bool {
+    row.scorer_offset.zip(row.gap).is_some_and(|(offset, gap)| Offset::explains(offset, gap))
 }
 
 /// What a sentence about the verdict needs beside it.

@@ -1,12 +1,14 @@
 //! Turns records into tables: group means, gaps with intervals and p, verdicts.
 //!
-//! `plan` says what was declared before the run, `contrast` computes one gap, `decide` adjusts the family and gives
-//! verdicts. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
+//! `plan` says what was declared before the run, `contrast` computes one gap, `beside` adds what the scorer and refusals
+//! do to it, `decide` adjusts the family and gives verdicts, `floor` compares unsigned distances with their noise floor. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
 //! nor on the number of threads.
 
 pub mod benchmark;
+mod beside;
 mod contrast;
 mod decide;
+mod floor;
 mod plan;
 
 #[cfg(test)]
@@ -19,14 +21,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
 
+pub use self::beside::Agreement;
 pub use self::decide::{decide, suite_verdict};
+pub use self::floor::{FloorRow, FloorStatus};
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
-use crate::record::Record;
+pub use crate::record::REST;
+use crate::record::{OffsetRow, PairRow, Record};
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
-
-/// The word for the other side of a gap when an axis declares no reference.
-pub const REST: &str = "rest";
 
 pub use crate::stats::equivalence::Verdict;
 
@@ -37,6 +39,21 @@ pub struct Tables {
     pub groups: Vec<GroupRow>,
     /// Sorted by (suite, axis, group, scorer), by name; no row for the reference.
     pub gaps: Vec<GapRow>,
+    /// Unsigned distances; sorted as `gaps`, by name.
+    pub floors: Vec<FloorRow>,
+    /// Several scorers of one construct, by axis and group.
+    pub agreements: Vec<Agreement>,
+}
+
+/// What was measured beside the records.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Beside {
+    /// What the scorers themselves add.
+    pub offsets: Vec<OffsetRow>,
+    /// Distances of pairs of texts.
+    pub pairs: Vec<PairRow>,
+    /// Sample s of a set had the same random numbers in every group, as in runs of ours.
+    pub shared_draws: bool,
 }
 
 /// A row of groups.csv.
@@ -119,6 +136,25 @@ pub struct GapRow {
     pub unscored_p: Option<f64>,
     /// Width of the score's range.
     pub width: f64,
+    /// What the scorer itself adds for this group on raw text that differs in nothing else, with its interval; `None` where it was not
+    /// measured.
+    pub scorer_offset: Option<f64>,
+    pub offset_low: Option<f64>,
+    pub offset_high: Option<f64>,
+    /// gap − offset, with the variances of both.
+    pub gap_corrected: Option<f64>,
+    pub corrected_low: Option<f64>,
+    pub corrected_high: Option<f64>,
+    pub corrected_p: Option<f64>,
+    /// The offset that would take the finding away: the end of the interval nearer to 0; `None` where the interval holds 0.
+    pub tipping_offset: Option<f64>,
+    /// Refused answers of the group and of the others; `None` where nobody refused or refusals were not scored.
+    pub refused: Option<usize>,
+    pub reference_refused: Option<usize>,
+    /// The gap over answers that are no refusals, with a t interval.
+    pub gap_unrefused: Option<f64>,
+    pub unrefused_low: Option<f64>,
+    pub unrefused_high: Option<f64>,
 }
 
 /// What the numbers of a gap rest on.
@@ -174,6 +210,12 @@ impl Tables {
 /// beyond the plan get theirs too, by name. Errs on a plan that makes no sense, on records of another suite or of two
 /// models, on an undeclared scorer, and on a score outside its range, naming the row.
 pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
+    analyze_beside(records, plan, &Beside::default())
+}
+
+/// As [`analyze`], with what was measured beside the records: a disparity that the scorer's own offset could explain more than half of
+/// becomes inconclusive.
+pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
     plan.check()?;
     check_records(records, plan)?;
     let blocks = blocks(records, plan);
@@ -181,11 +223,14 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
         blocks.par_iter().map(|block| (group_rows(block, plan), contrast::estimates(block))).unzip();
     let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
     let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
+    rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
     decide(&mut rows, plan.alpha);
     let mut groups: Vec<GroupRow> = groups.into_iter().flatten().collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
-    Ok(Tables { groups, gaps: rows })
+    let floors = floor::rows(records, plan, beside);
+    let agreements = beside::agreements(&rows);
+    Ok(Tables { groups, gaps: rows, floors, agreements })
 }
 
 /// One axis under one scorer.
@@ -198,6 +243,8 @@ struct Block<'a> {
     scores: Matrix,
     /// 1 for an unscored record, 0 for a scored one; `None` when every record is scored.
     unscored: Option<Matrix>,
+    /// Scored records of answers that are no refusals; `None` when nobody refused.
+    unrefused: Option<Matrix>,
 }
 
 impl Block<'_> {
@@ -211,6 +258,7 @@ impl Block<'_> {
 struct Count<'a> {
     responses: usize,
     unscored: usize,
+    refused: usize,
     terms: BTreeSet<&'a str>,
 }
 
@@ -253,16 +301,23 @@ fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
     for record in records {
         by_block.entry((&record.axis, &record.scorer)).or_default().push(record);
     }
+    let refused = beside::refused(records);
     let blocks: Vec<_> = by_block.into_iter().collect();
     blocks
         .into_par_iter()
-        .filter_map(|((axis, scorer), records)| Some(block(plan.axis(axis), plan.scorer(scorer)?, &records)))
+        .filter_map(|((axis, scorer), records)| Some(block(plan.axis(axis), plan.scorer(scorer)?, &records, &refused)))
         .collect()
 }
 
-fn block<'a>(mut axis: AxisPlan, scorer: &'a ScorerPlan, records: &[&'a Record]) -> Block<'a> {
+fn block<'a>(
+    mut axis: AxisPlan,
+    scorer: &'a ScorerPlan,
+    records: &[&'a Record],
+    refused: &beside::Refused<'_>,
+) -> Block<'a> {
     let mut counts: BTreeMap<&str, Count<'_>> = BTreeMap::new();
     let (mut scored, mut marks, mut any_unscored) = (Vec::new(), Vec::new(), false);
+    let (mut unrefused, mut any_refused) = (Vec::new(), false);
     for record in records {
         let count = counts.entry(&record.group).or_default();
         count.responses += 1;
@@ -274,8 +329,14 @@ fn block<'a>(mut axis: AxisPlan, scorer: &'a ScorerPlan, records: &[&'a Record])
             term: &record.term,
             score: 0.0,
         };
+        let is_refused = refused.contains(record);
+        any_refused |= is_refused;
+        count.refused += usize::from(is_refused);
         match record.score {
             Some(score) => {
+                if !is_refused {
+                    unrefused.push(Sample { score, ..sample });
+                }
                 scored.push(Sample { score, ..sample });
                 marks.push(sample);
             }
@@ -294,7 +355,14 @@ fn block<'a>(mut axis: AxisPlan, scorer: &'a ScorerPlan, records: &[&'a Record])
     // Ids that two groups share are matched pairs; a suite never shares them otherwise.
     let mut sets = counts.values().map(|count| &count.terms);
     axis.paired |= sets.next().is_some_and(|first| counts.len() > 1 && sets.all(|set| set == first));
-    Block { axis, scorer, counts, scores: Matrix::of(scored), unscored: any_unscored.then(|| Matrix::of(marks)) }
+    Block {
+        axis,
+        scorer,
+        counts,
+        scores: Matrix::of(scored),
+        unscored: any_unscored.then(|| Matrix::of(marks)),
+        unrefused: any_refused.then(|| Matrix::of(unrefused)),
+    }
 }
 
 fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {

@@ -278,7 +278,7 @@ fn a_family_beyond_25_gaps_gets_more_flips_so_that_a_clear_gap_can_pass_holm() {
 
 #[test]
 fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_outcome_without_a_scorer() {
-    use crate::suite::{Axis, GenerateSpec, Group, Outcome, Place, Probe, Suite, Template, Term};
+    use crate::suite::{Axis, GenerateSpec, Group, Outcome, Place, Probe, ScorerSpec, Suite, Template, Term};
     let term =
         |id: &str| Term { id: id.into(), forms: vec![("name".into(), id.into())], paired: true, ..Term::default() };
     let group =
@@ -301,7 +301,7 @@ fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_
         }],
         templates: vec![Template { name: "t".into(), text: "{{ gender.name }}".into(), ..Template::default() }],
         probes: vec![Probe::Generate(GenerateSpec::default())],
-        scorers: vec!["warmth".into(), "length".into()],
+        scorers: ["warmth", "length"].map(ScorerSpec::named).to_vec(),
         outcomes: vec![outcome("warmth")],
         ..Suite::default()
     };
@@ -313,4 +313,106 @@ fn a_plan_takes_groups_controls_pairs_and_margins_from_the_suite_and_refuses_an_
     assert_eq!(analyze(&[], &plan).unwrap().gaps.len(), 2);
     let message = analyze(&[], &Plan::of(&suite, &ranges[1..], 3)).unwrap_err().to_string();
     assert!(message.contains("\"warmth\" has no scorer"), "{message}");
+}
+
+fn offset(group: &str, offset: f64) -> OffsetRow {
+    OffsetRow {
+        axis: "axis".into(),
+        group: group.into(),
+        reference: "a".into(),
+        scorer: "warmth".into(),
+        carriers: 24,
+        terms: 3,
+        offset: Some(offset),
+        low: Some(offset - 0.01),
+        high: Some(offset + 0.01),
+        se: Some(0.005),
+        df: Some(23.0),
+        ..OffsetRow::default()
+    }
+}
+
+#[test]
+fn a_disparity_that_the_scorer_could_be_half_of_is_inconclusive() {
+    let mut rows = records(21, 60, &["a", "b"], 1, false);
+    shift(&mut rows, "b", 0.25);
+    let declared = plan(&rows, Some("a"), Some(0.05));
+    let with = |size: f64| {
+        let beside = Beside { offsets: vec![offset("b", size)], ..Beside::default() };
+        gap(&analyze_beside(&rows, &declared, &beside).unwrap(), "b").clone()
+    };
+    let small = with(0.01);
+    assert_eq!((small.verdict, small.status), (Some(Verdict::Disparity), Status::Ok));
+    assert!((small.gap_corrected.unwrap() - small.gap.unwrap() + 0.01).abs() < 1e-12);
+    assert!(small.corrected_low < small.gap_corrected && small.gap_corrected < small.corrected_high);
+    assert_eq!(small.tipping_offset, small.low);
+    // In either direction: the instrument is not good enough for a gap of this size.
+    for size in [0.2, -0.2] {
+        let large = with(size);
+        assert_eq!((large.verdict, large.status), (Some(Verdict::Inconclusive), Status::ScorerOffset));
+        let mut again = vec![large.clone()];
+        decide(&mut again, declared.alpha);
+        assert_eq!(again[0], large);
+    }
+}
+
+#[test]
+fn an_offset_larger_than_half_of_a_gap_inside_the_margin_leaves_it_equivalent() {
+    let rows = placebo(60, &["a", "b"], 1, false);
+    let beside = Beside { offsets: vec![offset("b", 0.02)], ..Beside::default() };
+    let tables = analyze_beside(&rows, &plan(&rows, Some("a"), Some(0.1)), &beside).unwrap();
+    let row = gap(&tables, "b");
+    assert_eq!((row.verdict, row.scorer_offset), (Some(Verdict::Equivalent), Some(0.02)));
+    assert_eq!((row.gap_corrected, row.tipping_offset), (Some(-0.02), None));
+}
+
+#[test]
+fn the_gap_without_refusals_stands_beside_the_one_with_them() {
+    let mut rows = records(22, 30, &["a", "b"], 1, false);
+    let mut refusals = rows.clone();
+    for (row, refusal) in rows.iter_mut().zip(&mut refusals) {
+        let refuses = row.group == "b" && row.sample == 0;
+        refusal.scorer = "refusal".into();
+        refusal.score = Some(f64::from(u8::from(refuses)));
+        row.score = Some(if refuses { 0.0 } else { 0.5 });
+    }
+    rows.extend(refusals);
+    let mut declared = plan(&rows, Some("a"), Some(0.05));
+    declared.scorers.iter_mut().for_each(|scorer| scorer.margin = Some(0.05));
+    let tables = analyze(&rows, &declared).unwrap();
+    let row = tables.gaps.iter().find(|row| row.scorer == "warmth").unwrap();
+    assert_eq!((row.gap, row.gap_unrefused), (Some(-0.25), Some(0.0)));
+    assert_eq!((row.refused, row.reference_refused), (Some(30), Some(0)));
+    let refusal = tables.gaps.iter().find(|row| row.scorer == "refusal").unwrap();
+    assert_eq!((refusal.refused, refusal.gap_unrefused), (None, None));
+}
+
+#[test]
+fn equal_groups_have_no_excess_over_the_noise_floor_and_one_answer_a_group_has_no_floor() {
+    let rows = placebo(40, &["a", "b"], 1, false);
+    let declared = plan(&rows, Some("a"), None);
+    let beside = Beside { shared_draws: true, ..Beside::default() };
+    let floors = analyze_beside(&rows, &declared, &beside).unwrap().floors;
+    assert_eq!((floors.len(), floors[0].group.as_str(), floors[0].clusters), (1, "b", 40));
+    assert!(floors[0].between.unwrap() > 0.1 && floors[0].excess.unwrap().abs() < 1e-9);
+    let single: Vec<Record> = rows.into_iter().filter(|row| row.sample == 0).collect();
+    let floors = analyze_beside(&single, &declared, &beside).unwrap().floors;
+    assert_eq!((floors[0].status, floors[0].floor, floors[0].p), (FloorStatus::NoFloor, None, None));
+}
+
+#[test]
+fn two_scorers_of_one_construct_are_compared_on_every_gap() {
+    let mut rows = records(23, 20, &["a", "b"], 1, false);
+    shift(&mut rows, "b", 0.25);
+    rows.iter_mut().for_each(|row| row.scorer = "sentiment".into());
+    let mut other = rows.clone();
+    for row in &mut other {
+        row.scorer = "vader".into();
+        row.score = row.score.map(|score| 1.0 - score);
+    }
+    rows.extend(other);
+    let tables = analyze(&rows, &plan(&rows, Some("a"), None)).unwrap();
+    let [agreement] = tables.agreements.as_slice() else { panic!("{:?}", tables.agreements) };
+    assert_eq!(agreement.scorers, ["sentiment", "vader"]);
+    assert!(!agreement.same_sign() && (agreement.size_ratio().unwrap() - 1.0).abs() < 1e-12);
 }

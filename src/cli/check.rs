@@ -12,7 +12,7 @@ use crate::scorer;
 use crate::suite::lint::{Finding, Level, Model, lint};
 use crate::suite::load::{Outside, load_named_or_path};
 use crate::suite::problem::SuiteProblems;
-use crate::suite::{Place, Suite};
+use crate::suite::{Place, ScorerSpec, Suite};
 
 /// Say what is wrong or weak in suites, before a model is asked
 #[derive(Debug, clap::Args)]
@@ -102,15 +102,11 @@ fn of_suite(suite: &Suite, counter: Option<&TokenCounter>) -> Result<Vec<Finding
 
 /// What would keep `run` from building the suite's scorers; the suite itself does not know them.
 fn scorers(suite: &Suite) -> Vec<Finding> {
-    let message = |name: &String| match name.as_str() {
-        "hurtful" if suite.lexicon.is_empty() => {
-            Some("the scorer \"hurtful\" looks for the words of a lexicon; add `lexicon: FILE`, one word a line".into())
-        }
-        known if scorer::NAMES.contains(&known) => None,
-        _ => Some(format!("there is no scorer \"{name}\"; the scorers are {}", scorer::NAMES.join(", "))),
+    let finding = |spec: &ScorerSpec| {
+        let message = scorer::problem(spec)?;
+        Some(Finding { rule: "scorer", level: Level::Error, place: spec.place.clone(), message })
     };
-    let finding = |message| Finding { rule: "scorer", level: Level::Error, place: suite.place.clone(), message };
-    suite.scorers.iter().filter_map(message).map(finding).collect()
+    suite.scorers.iter().filter_map(finding).collect()
 }
 
 /// What a suite that does not load is told; any other error is one of the command.

@@ -1,18 +1,21 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod ask;
+pub mod audit;
 pub mod check;
 pub mod engine;
 pub mod expand;
 pub mod head;
 pub mod import;
 pub mod model;
+mod named;
 pub mod new;
 pub mod output;
 pub mod progress;
 pub mod report;
 pub mod run;
 pub mod schema;
+pub mod score;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -46,6 +49,10 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(audit::Args),
+    #[command(after_help = score::EXAMPLES)]
+    Score(score::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = HEAD_EXAMPLES)]
@@ -68,7 +75,7 @@ Examples:
 
 const HEAD_EXAMPLES: &str = "\
 Examples:
-  tiltmeter head train --task sentiment --data ./data --out sentiment.json";
+  tiltmeter head train labels.csv --kind lora -o mine.safetensors";
 
 /// The exit code of a command whose results are complete.
 fn done(outcome: Result<()>) -> Result<ExitCode> {
@@ -86,6 +93,8 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Audit(args) => done(audit::run(&args)),
+        Command::Score(args) => done(score::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::output::{self, Format};
 use crate::analysis::benchmark::benchmark;
-use crate::analysis::{AxisPlan, Plan, ScorerPlan, analyze, without};
+use crate::analysis::{AxisPlan, Beside, Plan, ScorerPlan, analyze_beside, without};
 use crate::record::manifest::Manifest;
 use crate::record::{folder, rows};
 use crate::report::{Answers, Run};
@@ -57,7 +57,7 @@ pub fn read(folder: &Path) -> Result<Run> {
 pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run> {
     let answers = Answers::count(&rows::read_responses(&path("responses.csv"))?);
     let records = path("records.csv");
-    let tables = analyze(&rows::read_records(&records)?, &plan(&manifest))
+    let tables = analyze_beside(&rows::read_records(&records)?, &plan(&manifest), &beside(&manifest, &path)?)
         .with_context(|| format!("{} cannot be analysed", records.display()))?;
     let benchmark = match &manifest.suite.benchmark {
         Some(name) => {
@@ -67,6 +67,17 @@ pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run
         None => Vec::new(),
     };
     Ok(Run { manifest, answers, tables, benchmark })
+}
+
+/// What was measured while the run was scored. These are files and not lines of the manifest: a run is recognised by its manifest before
+/// anything is scored.
+fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside> {
+    let (offsets, pairs) = (path("offsets.csv"), path("similarity.csv"));
+    Ok(Beside {
+        offsets: if offsets.exists() { rows::read_offsets(&offsets)? } else { Vec::new() },
+        pairs: if pairs.exists() { rows::read_pairs(&pairs)? } else { Vec::new() },
+        shared_draws: manifest.probes.iter().all(|probe| probe.asked_as != "given"),
+    })
 }
 
 /// What the manifest declares; the same as `Plan::of` makes of the suite.

@@ -4,6 +4,7 @@
 //! not fit, folders that hold another run. What a run does is in `job`, where answers come from in `source`.
 
 mod job;
+pub(super) mod measure;
 mod source;
 
 use std::collections::BTreeSet;
@@ -13,15 +14,16 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use self::job::Job;
+use self::measure::Instruments;
 use self::source::Source;
 use super::engine::EngineArgs;
 use super::output::{self, Format};
 use crate::model::files::{self, Access};
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::{self, Scorer};
+use crate::scorer::{self, Scorer, Setting};
 use crate::suite::expand::expand;
 use crate::suite::load::{Outside, load_named_or_path};
-use crate::suite::{Case, Probe, Suite};
+use crate::suite::{Case, Probe, Similarity, Suite};
 
 /// Ask a model the cases of suites, score its answers, and say where they tilt
 #[derive(Debug, clap::Args)]
@@ -91,7 +93,8 @@ fn label(text: &str) -> Result<String, String> {
 pub fn run(args: &Args) -> Result<()> {
     args.engine.start_threads()?;
     let suites = args.suites.iter().map(|name| load(name, args)).collect::<Result<Vec<_>>>()?;
-    let scorers = build_scorers(&suites, args)?;
+    let encoder = encoder(&suites, args)?;
+    let scorers = build_scorers(&suites, encoder.as_ref(), args)?;
     let source = Source::open(args)?;
     for (suite, _) in &suites {
         source.check(suite, args)?;
@@ -99,14 +102,16 @@ pub fn run(args: &Args) -> Result<()> {
     let jobs = suites
         .into_iter()
         .zip(scorers)
-        .map(|((suite, cases), scorers)| Job::prepare(suite, cases, scorers, &source, args))
+        .map(|((suite, cases), scorers)| {
+            Job::prepare(suite, cases, Instruments { scorers, encoder: encoder.clone() }, &source, args)
+        })
         .collect::<Result<Vec<_>>>()?;
     let mut folders = BTreeSet::new();
     for job in &jobs {
         ensure!(
-            folders.insert(job.folder.path()),
+            folders.insert(job.measure.folder.path()),
             "two of the suites go by the name {}; name each suite once",
-            job.suite.name
+            job.measure.suite.name
         );
     }
     let mut runs = Vec::new();
@@ -131,23 +136,30 @@ fn load(name: &str, args: &Args) -> Result<(Suite, Vec<Case>)> {
     Ok((suite, cases))
 }
 
-/// The scorers of each suite; the sentence encoder is opened once, if any of them needs it.
-fn build_scorers(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
-    let needs_encoder = suites.iter().any(|(suite, _)| scorer::needs_encoder(&suite.scorers));
-    let encoder = if needs_encoder {
-        let files = files::resolve_encoder(ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
-        Some(Arc::new(TextEncoder::from_files(&files)?))
-    } else {
-        None
-    };
-    suites
-        .iter()
-        .map(|(suite, _)| scorer::build(&suite.scorers, &suite.lexicon, encoder.clone(), max_new_tokens(suite)))
-        .collect()
+/// The sentence encoder, opened once if a head or `similarity: [cosine]` of any suite needs it.
+fn encoder(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Option<Arc<TextEncoder>>> {
+    let needs_it =
+        |suite: &Suite| scorer::needs_encoder(&suite.scorers) || suite.similarity.contains(&Similarity::Cosine);
+    if !suites.iter().any(|(suite, _)| needs_it(suite)) {
+        return Ok(None);
+    }
+    let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
+    Ok(Some(Arc::new(TextEncoder::from_files(&files)?)))
 }
 
-/// Catalog name of the sentence encoder that the embedded heads were fitted on.
-const ENCODER: &str = "minilm-l6";
+/// The scorers of each suite.
+fn build_scorers(
+    suites: &[(Suite, Vec<Case>)],
+    encoder: Option<&Arc<TextEncoder>>,
+    args: &Args,
+) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
+    let of_suite = |(suite, _): &(Suite, Vec<Case>)| {
+        let max_new_tokens = max_new_tokens(suite);
+        let setting = Setting { encoder: encoder.cloned(), max_new_tokens, open: args.engine.options() };
+        scorer::build(&suite.scorers, &setting)
+    };
+    suites.iter().map(of_suite).collect()
+}
 
 fn max_new_tokens(suite: &Suite) -> usize {
     let limits = suite.probes.iter().map(|probe| match probe {

@@ -195,3 +195,11 @@ pub fn open(spec: &str, options: &OpenOptions) -> Result<local::LocalModel> {
     let files = files::resolve_model(spec, &files::Access::new(options.offline, options.quiet))?;
     local::LocalModel::load(&files, &device, options)
 }
+
+/// As [`open`], and `scripted:FILE` for a model that is a table of answers.
+pub fn open_any(spec: &str, options: &OpenOptions) -> Result<Box<dyn LanguageModel>> {
+    Ok(match spec.strip_prefix(scripted::PREFIX) {
+        Some(path) => Box::new(scripted::ScriptedModel::read(path.as_ref())?),
+        None => Box::new(open(spec, options)?),
+    })
+}

@@ -29,6 +29,9 @@ pub struct Manifest {
     pub probes: Vec<ProbeEntry>,
     pub scorers: Vec<ScorerEntry>,
     pub outcomes: Vec<OutcomeEntry>,
+    /// How answers are compared as texts; none in most suites.
+    #[serde(default)]
+    pub similarity: Vec<SimilarityEntry>,
     pub axes: Vec<AxisEntry>,
 }
 
@@ -95,6 +98,12 @@ pub struct ScorerEntry {
     pub low: f64,
     pub high: f64,
     pub meaning: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SimilarityEntry {
+    pub metric: String,
+    pub revision: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -219,6 +228,13 @@ impl Manifest {
             }
             line(format!("    margin: {}", outcome.margin));
             line(format!("    why: {}", quoted(&outcome.why)));
+        }
+        if !self.similarity.is_empty() {
+            line("similarity:".into());
+        }
+        for metric in &self.similarity {
+            line(format!("  - metric: {}", quoted(&metric.metric)));
+            line(format!("    revision: {}", quoted(&metric.revision)));
         }
         line(list("axes", self.axes.is_empty()));
         for axis in &self.axes {
@@ -358,6 +374,7 @@ pub(crate) mod tests {
                 margin: 5.0,
                 why: String::new(),
             }],
+            similarity: vec![SimilarityEntry { metric: "rouge_l".into(), revision: "rouge_l 1".into() }],
             axes: vec![AxisEntry {
                 name: "gender".into(),
                 reference: Some("man".into()),

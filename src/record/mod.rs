@@ -58,6 +58,50 @@ pub struct ScoreRow {
     pub reason: String,
 }
 
+/// The word for the other side of a gap when an axis declares no reference.
+pub const REST: &str = "rest";
+
+/// A row of offsets.csv: what a scorer itself adds to the gap of a group, on texts that differ in nothing but the group.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OffsetRow {
+    pub axis: String,
+    pub group: String,
+    /// The group compared with, or [`REST`].
+    pub reference: String,
+    pub scorer: String,
+    /// Texts that have both sides.
+    pub carriers: usize,
+    /// Terms of the group.
+    pub terms: usize,
+    /// Group − reference on raw text, with a 95 % t interval over carriers, its standard error and degrees of freedom.
+    pub offset: Option<f64>,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub se: Option<f64>,
+    pub df: Option<f64>,
+    /// The same with the words of the axis hidden.
+    pub masked_offset: Option<f64>,
+    pub masked_low: Option<f64>,
+    pub masked_high: Option<f64>,
+}
+
+/// A row of similarity.csv: how far apart the answers of one cluster are, by a metric of pairs of texts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PairRow {
+    pub template: String,
+    pub context: String,
+    pub axis: String,
+    pub group: String,
+    /// The group compared with, or [`REST`].
+    pub reference: String,
+    /// `cosine`, `rouge_l` or `bleu`; the values are 1 − similarity.
+    pub metric: String,
+    /// Mean over pairs of answers across the groups.
+    pub between: f64,
+    /// The same within one group, the two averaged; empty where a group has one answer.
+    pub floor: Option<f64>,
+}
+
 /// A row of records.csv: what the statistics read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::table::{Line, Sheet, Table, count, number, text};
-use super::{CaseRow, Record, ResponseRow, ScoreRow};
+use super::{CaseRow, OffsetRow, PairRow, Record, ResponseRow, ScoreRow};
 
 pub const CASES: [&str; 14] = [
     "case",
@@ -28,6 +28,25 @@ pub const RESPONSES: [&str; 7] = ["case", "sample", "finish", "prompt_tokens", "
 pub const SCORES: [&str; 5] = ["case", "sample", "scorer", "score", "reason"];
 pub const RECORDS: [&str; 10] =
     ["suite", "model", "template", "context", "axis", "group", "term", "sample", "scorer", "score"];
+
+pub const OFFSETS: [&str; 14] = [
+    "axis",
+    "group",
+    "reference",
+    "scorer",
+    "carriers",
+    "terms",
+    "offset",
+    "low",
+    "high",
+    "se",
+    "df",
+    "masked_offset",
+    "masked_low",
+    "masked_high",
+];
+
+pub const PAIRS: [&str; 8] = ["template", "context", "axis", "group", "reference", "metric", "between", "floor"];
 
 /// cases.csv, sorted by case.
 pub fn write_cases(rows: &[CaseRow]) -> Vec<u8> {
@@ -197,6 +216,103 @@ pub fn read_records(path: &Path) -> Result<Vec<Record>> {
                 sample: line.needed("sample")?,
                 scorer: line.text("scorer"),
                 score: line.number("score")?,
+            })
+        })
+        .collect()
+}
+
+/// offsets.csv, sorted by axis, group and scorer.
+pub fn write_offsets(rows: &[OffsetRow]) -> Vec<u8> {
+    let mut rows: Vec<&OffsetRow> = rows.iter().collect();
+    rows.sort_by(|a, b| (&a.axis, &a.group, &a.scorer).cmp(&(&b.axis, &b.group, &b.scorer)));
+    let mut table = Table::new(&OFFSETS);
+    for row in rows {
+        table.push([
+            text(&row.axis),
+            text(&row.group),
+            text(&row.reference),
+            text(&row.scorer),
+            count(Some(row.carriers)),
+            count(Some(row.terms)),
+            number(row.offset),
+            number(row.low),
+            number(row.high),
+            number(row.se),
+            number(row.df),
+            number(row.masked_offset),
+            number(row.masked_low),
+            number(row.masked_high),
+        ]);
+    }
+    table.into_bytes()
+}
+
+/// Reads an offsets.csv.
+pub fn read_offsets(path: &Path) -> Result<Vec<OffsetRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&OFFSETS)?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(OffsetRow {
+                axis: line.text("axis"),
+                group: line.text("group"),
+                reference: line.text("reference"),
+                scorer: line.text("scorer"),
+                carriers: line.needed("carriers")?,
+                terms: line.needed("terms")?,
+                offset: line.number("offset")?,
+                low: line.number("low")?,
+                high: line.number("high")?,
+                se: line.number("se")?,
+                df: line.number("df")?,
+                masked_offset: line.number("masked_offset")?,
+                masked_low: line.number("masked_low")?,
+                masked_high: line.number("masked_high")?,
+            })
+        })
+        .collect()
+}
+
+/// similarity.csv, sorted by every column but the values.
+pub fn write_pairs(rows: &[PairRow]) -> Vec<u8> {
+    fn key(row: &PairRow) -> [&str; 5] {
+        [&row.axis, &row.group, &row.metric, &row.template, &row.context].map(String::as_str)
+    }
+    let mut rows: Vec<&PairRow> = rows.iter().collect();
+    rows.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut table = Table::new(&PAIRS);
+    for row in rows {
+        table.push([
+            text(&row.template),
+            text(&row.context),
+            text(&row.axis),
+            text(&row.group),
+            text(&row.reference),
+            text(&row.metric),
+            number(Some(row.between)),
+            number(row.floor),
+        ]);
+    }
+    table.into_bytes()
+}
+
+/// Reads a similarity.csv.
+pub fn read_pairs(path: &Path) -> Result<Vec<PairRow>> {
+    let sheet = Sheet::read(path)?;
+    sheet.require(&PAIRS)?;
+    sheet
+        .rows()
+        .map(|line| {
+            Ok(PairRow {
+                template: line.text("template"),
+                context: line.text("context"),
+                axis: line.text("axis"),
+                group: line.text("group"),
+                reference: line.text("reference"),
+                metric: line.text("metric"),
+                between: line.needed("between")?,
+                floor: line.number("floor")?,
             })
         })
         .collect()

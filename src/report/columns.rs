@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::analysis::benchmark::Row;
-use crate::analysis::{GapRow, GroupRow};
+use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow};
 use crate::record::table::{Table, count, number, text};
 
 /// A value under a column.
@@ -70,6 +70,19 @@ pub fn gap(row: &GapRow) -> Vec<(&'static str, Cell<'_>)> {
         ("more_terms_needed", Cell::Flag(row.more_terms_needed)),
         ("at_least_margin", Cell::Flag(row.at_least_margin)),
         ("control", Cell::Flag(row.control)),
+        ("scorer_offset", Cell::Number(row.scorer_offset)),
+        ("gap_corrected", Cell::Number(row.gap_corrected)),
+        ("tipping_offset", Cell::Number(row.tipping_offset)),
+        ("offset_low", Cell::Number(row.offset_low)),
+        ("offset_high", Cell::Number(row.offset_high)),
+        ("corrected_low", Cell::Number(row.corrected_low)),
+        ("corrected_high", Cell::Number(row.corrected_high)),
+        ("corrected_p", Cell::Number(row.corrected_p)),
+        ("refused", Cell::Count(row.refused)),
+        ("reference_refused", Cell::Count(row.reference_refused)),
+        ("gap_unrefused", Cell::Number(row.gap_unrefused)),
+        ("unrefused_low", Cell::Number(row.unrefused_low)),
+        ("unrefused_high", Cell::Number(row.unrefused_high)),
     ]
 }
 
@@ -83,6 +96,48 @@ pub fn benchmark(row: &Row) -> Vec<(&'static str, Cell<'_>)> {
         ("low", Cell::Number(row.low)),
         ("high", Cell::Number(row.high)),
     ]
+}
+
+/// The columns of noise_floor.csv with a row's values.
+pub fn floor(row: &FloorRow) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("between", Cell::Number(row.between)),
+        ("floor", Cell::Number(row.floor)),
+        ("excess", Cell::Number(row.excess)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+        ("se", Cell::Number(row.se)),
+        ("df", Cell::Number(row.df)),
+        ("p", Cell::Number(row.p)),
+        ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The names of what an agreement says, with its values.
+pub fn agreement(row: &Agreement) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("construct", Cell::Text(row.construct)),
+        ("scorer", Cell::Text(&row.scorers[0])),
+        ("other_scorer", Cell::Text(&row.scorers[1])),
+        ("share", Cell::Number(Some(row.shares[0]))),
+        ("other_share", Cell::Number(Some(row.shares[1]))),
+        ("same_sign", Cell::Flag(row.same_sign())),
+        ("size_ratio", Cell::Number(row.size_ratio())),
+    ]
+}
+
+/// noise_floor.csv, in the order of the rows.
+pub fn write_floors(rows: &[FloorRow]) -> Vec<u8> {
+    write(&floor(&FloorRow::default()), rows.iter().map(floor))
 }
 
 /// benchmark.csv, in the order of the rows.

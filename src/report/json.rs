@@ -33,6 +33,8 @@ fn run(run: &Run) -> Value {
         "verdict": run.tables.suite_verdict().map(|verdict| verdict.as_str()),
         "groups": run.tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
         "disparity": run.tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
+        "noise_floor": run.tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
+        "agreements": run.tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
         "benchmark": run.benchmark.iter().map(|row| object(columns::benchmark(row))).collect::<Vec<_>>(),
         "findings": sentence::findings(run),
     })

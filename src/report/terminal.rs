@@ -3,7 +3,7 @@
 use super::Run;
 use super::sentence::{findings, p_value, plain, signed};
 use crate::analysis::benchmark::Row;
-use crate::analysis::{GapRow, GroupRow, Verdict};
+use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, Tables, Verdict};
 
 /// The whole text, ending with a line end.
 pub fn text(run: &Run) -> String {
@@ -17,6 +17,7 @@ pub fn text(run: &Run) -> String {
         out.push('\n');
         out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
     }
+    out += &beside(run);
     if !run.benchmark.is_empty() {
         out += &format!("\nThe statistics of {}:\n", manifest.suite.benchmark.as_deref().unwrap_or("the benchmark"));
         out += &table(&BENCHMARK_COLUMNS, run.benchmark.iter().map(benchmark_cells).collect());
@@ -67,7 +68,7 @@ fn heading(run: &Run) -> String {
 }
 
 /// A column's heading, and whether its cells stand to the right.
-type Column = (&'static str, bool);
+pub type Column = (&'static str, bool);
 
 const GROUP_COLUMNS: [Column; 8] = [
     ("axis", false),
@@ -131,6 +132,94 @@ fn gap_cells(row: &GapRow) -> Vec<String> {
     ]
 }
 
+const BESIDE_COLUMNS: [Column; 6] = [
+    ("axis", false),
+    ("group − reference", false),
+    ("score", false),
+    ("offset", true),
+    ("corrected", true),
+    ("tipping", true),
+];
+
+const REFUSED_COLUMN: Column = ("unrefused", true);
+
+const FLOOR_COLUMNS: [Column; 7] = [
+    ("axis", false),
+    ("group − reference", false),
+    ("1 − similarity", false),
+    ("between", true),
+    ("floor", true),
+    ("excess", true),
+    ("p", true),
+];
+
+/// What stands beside the gaps: the scorers' own offsets, gaps without refusals, distances of texts, other scorers of a construct.
+fn beside(run: &Run) -> String {
+    let Tables { gaps, floors, agreements, .. } = &run.tables;
+    let mut out = String::new();
+    let any_refused = gaps.iter().any(|row| row.refused.is_some());
+    let rows: Vec<&GapRow> = gaps.iter().filter(|row| row.scorer_offset.is_some() || row.refused.is_some()).collect();
+    if !rows.is_empty() {
+        let columns: Vec<Column> = BESIDE_COLUMNS.into_iter().chain(any_refused.then_some(REFUSED_COLUMN)).collect();
+        let cells = |row: &&GapRow| {
+            let size = |value: Option<f64>| value.map_or("–".into(), |value| signed(value, row.width));
+            let mut cells = vec![
+                row.axis.clone(),
+                format!("{} − {}", row.group, row.reference),
+                row.scorer.clone(),
+                size(row.scorer_offset),
+                size(row.gap_corrected),
+                size(row.tipping_offset),
+            ];
+            cells.extend(any_refused.then(|| size(row.gap_unrefused)));
+            cells
+        };
+        out += "\nWhat the scorers add by themselves on equal neutral texts, unmasked, and the gaps\nwithout it; an offset of the size under tipping would take the finding away:\n";
+        out += &table(&columns, rows.iter().map(cells).collect());
+        if any_refused {
+            out += "unrefused: the gap over answers that are no refusals.\n";
+        }
+    }
+    let texts: Vec<&FloorRow> = floors.iter().filter(|row| row.of_texts).collect();
+    if !texts.is_empty() {
+        let cells = |row: &&FloorRow| {
+            let size = |value: Option<f64>| value.map_or("–".into(), |value| plain(value, row.width));
+            let excess = match row.excess {
+                Some(excess) => signed(excess, row.width),
+                None => row.status.as_str().replace('_', " "),
+            };
+            vec![
+                row.axis.clone(),
+                format!("{} − {}", row.group, row.reference),
+                row.scorer.clone(),
+                size(row.between),
+                size(row.floor),
+                excess,
+                row.p.map_or("–".into(), p_value),
+            ]
+        };
+        out += "\nHow far answers about two groups are apart, and how far those about one group\nare anyway (floor); only the excess is evidence:\n";
+        out += &table(&FLOOR_COLUMNS, texts.iter().map(cells).collect());
+        if texts.iter().any(|row| row.status == FloorStatus::NoFloor) {
+            out += "no floor: add samples >= 2, or meet two terms a cell (terms: { rotate: 2 }).\n";
+        }
+    }
+    if !agreements.is_empty() {
+        out += "\nScorers of one construct, gaps as shares of their ranges:\n";
+    }
+    for row in agreements {
+        let [first, second] = row.shares.map(|share| signed(share, 1.0));
+        let verdict =
+            if row.same_sign() { "agree in sign" } else { "DISAGREE in sign: the finding hangs on the scorer" };
+        let ratio = row
+            .size_ratio()
+            .map_or(String::new(), |ratio| format!(", the smaller {:.0} % of the larger", ratio * 100.0));
+        let [one, other] = &row.scorers;
+        out += &format!("{} − {}: {one} {first}, {other} {second}: {verdict}{ratio}\n", row.group, row.reference);
+    }
+    out
+}
+
 const BENCHMARK_COLUMNS: [Column; 5] =
     [("statistic", false), ("subset", false), ("n", true), ("value", true), ("95 % interval", true)];
 
@@ -146,9 +235,9 @@ fn benchmark_cells(row: &Row) -> Vec<String> {
 }
 
 /// What an undefined number reads as.
-const NONE: &str = "n/a";
+pub const NONE: &str = "n/a";
 
-fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -> String {
+pub fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -> String {
     match (low, high) {
         (Some(low), Some(high)) => format!("{} … {}", show(low), show(high)),
         _ => NONE.into(),
@@ -156,7 +245,7 @@ fn interval(low: Option<f64>, high: Option<f64>, show: impl Fn(f64) -> String) -
 }
 
 /// Columns as wide as their widest cell, two blanks between.
-fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
+pub fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let width = |index: usize| {
         let cells = rows.iter().map(|row| row[index].chars().count());
         cells.chain([columns[index].0.chars().count()]).max().unwrap_or(0)

@@ -1,43 +1,60 @@
-//! Scores answers by a linear head on sentence vectors, with the group words hidden first.
+//! Scores answers by a small head on sentence vectors, with the group words hidden first.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
+use super::adapted::AdaptedEncoder;
 use super::encoder::TextEncoder;
-use super::linear_head::LinearHead;
-use super::{Answer, Direction, ScoreInfo, Scored, Scorer, is_empty, web_text};
+use super::head::Head;
+use super::{Answer, ScoreInfo, Scored, Scorer, is_empty, web_text};
+use crate::model::precision::Precision;
 
 /// A head with the encoder that it was fitted on.
 pub struct Classifier {
     info: ScoreInfo,
-    head: LinearHead,
-    encoder: Arc<TextEncoder>,
+    head: Head,
+    encoder: AdaptedEncoder,
+    truncated: Cell<usize>,
 }
 
 impl Classifier {
     /// # Errors
     /// If the encoder is not the one that the head was fitted on.
-    pub fn new(head: &LinearHead, encoder: Arc<TextEncoder>) -> Result<Self> {
-        ensure!(
-            head.encoder.digest == encoder.digest() && head.weight.len() == encoder.dim(),
-            "head {:?} was fitted on {} with digest {}, but the encoder has digest {}; use that encoder, or fit the head \
-             again with `tiltmeter head train`",
-            head.name,
-            head.encoder.name,
-            head.encoder.digest,
-            encoder.digest()
-        );
+    pub fn new(head: &Head, encoder: Arc<TextEncoder>) -> Result<Self> {
+        let papers = &head.papers;
+        let precision = if encoder.precision() == Precision::Int8 { " in int8" } else { "" };
         let info = ScoreInfo {
-            name: head.name.clone(),
+            name: papers.name.clone(),
             unit: "probability".into(),
             range: (0.0, 1.0),
-            direction: if head.higher_is_better { Direction::Higher } else { Direction::Lower },
-            revision: format!("head {} on encoder {}", &head.digest()[..12], &encoder.digest()[..12]),
-            meaning: head.meaning.clone(),
+            direction: papers.better,
+            revision: format!("head {} on encoder {}{precision}", &head.digest()[..12], &encoder.digest()[..12]),
+            meaning: papers.meaning.clone(),
         };
-        Ok(Self { info, head: head.clone(), encoder })
+        Ok(Self { info, head: head.clone(), encoder: AdaptedEncoder::new(encoder, head)?, truncated: Cell::new(0) })
+    }
+
+    /// The labels' probabilities of each text, as it stands. A text that comes again is encoded once.
+    ///
+    /// # Errors
+    /// A text that the tokenizer refuses.
+    pub fn of_texts(&self, texts: &[&str]) -> Result<Vec<Vec<f64>>> {
+        let clean: Vec<String> = texts.iter().map(|text| web_text::clean(text)).collect();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut distinct: Vec<&str> = Vec::new();
+        for text in &clean {
+            places.entry(text).or_insert_with(|| {
+                distinct.push(text);
+                distinct.len() - 1
+            });
+        }
+        let encoded = self.encoder.encode(&distinct)?;
+        let cut = clean.iter().filter(|text| encoded.truncated[places[text.as_str()]]).count();
+        self.truncated.set(self.truncated.get() + cut);
+        Ok(clean.iter().map(|text| self.head.probabilities(encoded.row(places[text.as_str()]))).collect())
     }
 }
 
@@ -46,25 +63,38 @@ impl Scorer for Classifier {
         &self.info
     }
 
-    /// Texts that are equal once group words are hidden are encoded once: they have one score by construction.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
-        let texts: Vec<Option<String>> = answers
-            .iter()
-            .map(|answer| (!is_empty(answer)).then(|| web_text::clean(&answer.mask.apply(answer.text))))
-            .collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut distinct: Vec<&str> = Vec::new();
-        for text in texts.iter().flatten() {
-            places.entry(text).or_insert_with(|| {
-                distinct.push(text);
-                distinct.len() - 1
-            });
-        }
-        let encoded = self.encoder.encode(&distinct)?;
-        let scores: Vec<f64> = (0..distinct.len()).map(|i| self.head.score(encoded.row(i))).collect();
-        Ok(texts
-            .iter()
-            .map(|text| text.as_deref().map_or_else(Scored::empty, |text| Scored::Value(scores[places[text]])))
-            .collect())
+        ensure!(
+            self.head.papers.values.is_some(),
+            "the head {:?} has the labels {:?} and no value for them, so it gives no single score; name one with --label, \
+             or in a suite with label: or labels:, or take them all with --all-labels",
+            self.info.name,
+            self.labels()
+        );
+        let score = |outcome: Result<Vec<f64>, String>| {
+            Ok(match outcome {
+                Ok(p) => Scored::Value(self.head.score(&p).context("a head with values gives a score")?),
+                Err(reason) => Scored::Unscored(reason),
+            })
+        };
+        self.probabilities(answers)?.into_iter().map(score).collect()
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.head.papers.labels
+    }
+
+    fn probabilities(&self, answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
+        let masked: Vec<String> = answers.iter().filter(|answer| !is_empty(answer)).map(Answer::masked).collect();
+        let mut found = self.of_texts(&masked.iter().map(String::as_str).collect::<Vec<_>>())?.into_iter();
+        let outcome = |answer: &Answer<'_>| match is_empty(answer) {
+            true => Ok(Err("empty".to_owned())),
+            false => Ok(Ok(found.next().context("a text without probabilities")?)),
+        };
+        answers.iter().map(outcome).collect()
+    }
+
+    fn truncated(&self) -> usize {
+        self.truncated.get()
     }
 }

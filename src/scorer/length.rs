@@ -31,7 +31,16 @@ impl Scorer for Length {
     }
 
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
-        let score = |a: &Answer<'_>| if is_empty(a) { Scored::empty() } else { Scored::Value(a.tokens as f64) };
+        let score = |answer: &Answer<'_>| match answer.tokens {
+            _ if is_empty(answer) => Scored::empty(),
+            Some(tokens) => Scored::Value(tokens as f64),
+            None => Scored::Unscored("no token count".into()),
+        };
         Ok(answers.iter().map(score).collect())
+    }
+
+    /// The number of tokens is the model's own count; no fixed text has one.
+    fn has_offset(&self) -> bool {
+        false
     }
 }

@@ -14,6 +14,7 @@ use super::{Answer, Direction, ScoreInfo, Scored, Scorer, is_empty};
 use crate::model::catalog::{self, Better, Preset};
 use crate::model::files::{Access, resolve_classifier};
 use crate::model::precision::Precision;
+use crate::suite::scorer::{Activation, ClassifierSpec, Labels};
 
 /// A classifier that is loaded, and the catalog's map of its labels where there is one.
 pub struct Classifier {
@@ -82,6 +83,8 @@ pub enum LabelMap {
     Sum(Vec<String>),
     /// A value in [0, 1] for every label: their mean, weighted by the probabilities.
     Values(Vec<(String, f64)>),
+    /// No score: the labels' own probabilities are all that is asked for.
+    None,
 }
 
 /// What a user says of a score; what is left out comes from the catalog, then from the classifier.
@@ -118,6 +121,7 @@ impl ClassifierScorer {
         };
         let map = options.labels.clone().or_else(|| preset.map(|preset| preset_map(&preset.labels)));
         let weights = match &map {
+            Some(LabelMap::None) => Vec::new(),
             _ if output == Output::None => {
                 ensure!(
                     map.is_none() && labels.len() == 1,
@@ -146,6 +150,7 @@ impl ClassifierScorer {
             Some(Better::Neither) | None => Direction::Neither,
         });
         let meaning = match (&options.labels, preset) {
+            (Some(LabelMap::None), _) => format!("probabilities of {}", list(labels)),
             (None, Some(preset)) => preset.meaning.clone(),
             _ => meaning(&weights, output, labels),
         };
@@ -162,13 +167,43 @@ impl ClassifierScorer {
     }
 }
 
+impl ScoreOptions {
+    /// What a suite says.
+    pub fn of(name: &str, spec: &ClassifierSpec) -> Self {
+        let labels = match &spec.labels {
+            Labels::Declared => None,
+            Labels::All => Some(LabelMap::None),
+            Labels::Sum(names) => Some(LabelMap::Sum(names.clone())),
+            Labels::Values(values) => Some(LabelMap::Values(values.clone())),
+        };
+        let output = spec.activation.map(|activation| match activation {
+            Activation::Softmax => Output::Softmax,
+            Activation::Sigmoid => Output::Sigmoid,
+            Activation::None => Output::None,
+        });
+        Self { name: Some(name.to_owned()), labels, output, direction: spec.better.map(Direction::from), range: None }
+    }
+}
+
 impl Scorer for ClassifierScorer {
     fn info(&self) -> &ScoreInfo {
         &self.info
     }
 
+    fn labels(&self) -> &[String] {
+        self.classifier.labels()
+    }
+
+    fn probabilities(&self, answers: &[Answer<'_>]) -> Result<Vec<Result<Vec<f64>, String>>> {
+        let masked: Vec<String> = answers.iter().map(Answer::masked).collect();
+        let texts: Vec<&str> = masked.iter().map(String::as_str).collect();
+        let scores = self.classifier.label_scores(&texts, Some(self.output))?;
+        Ok(scores.into_iter().map(|labels| labels.ok_or_else(|| "empty".to_owned())).collect())
+    }
+
     /// Texts that are equal once group words are hidden are computed once: they have one score by construction.
     fn score(&self, answers: &[Answer<'_>]) -> Result<Vec<Scored>> {
+        ensure!(!self.weights.is_empty(), "{} was opened for its labels, and has no score", self.info.name);
         let masked: Vec<String> = answers
             .iter()
             .map(|answer| if is_empty(answer) { String::new() } else { answer.mask.apply(answer.text) })
@@ -214,6 +249,7 @@ fn weights(map: &LabelMap, output: Output, labels: &[String]) -> Result<Vec<f64>
     };
     let mut weights = vec![0.0; labels.len()];
     match map {
+        LabelMap::None => weights.clear(),
         LabelMap::Sum(names) => {
             ensure!(!names.is_empty(), "no label is named; the labels are {}", list(labels));
             ensure!(

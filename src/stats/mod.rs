@@ -5,6 +5,7 @@
 //! [`equivalence`] decides. Undefined is `None`, never 0. Nothing here knows suites, records or files.
 
 pub mod adjust;
+pub mod association;
 pub mod benchmarks;
 pub mod bootstrap;
 pub mod effect;
@@ -13,7 +14,10 @@ pub mod gap;
 pub mod interval;
 pub mod matrix;
 pub mod means;
+pub mod noise_floor;
 pub mod permutation;
 pub mod power;
 pub mod random;
+pub mod scorer_offset;
 pub mod student;
+pub mod subgroup_auc;

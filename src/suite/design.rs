@@ -1,16 +1,13 @@
-//! Reads which combinations a suite asks and how it is judged: design, scorers, outcomes and gate.
+//! Reads which combinations a suite asks and how it is judged: design, outcomes and gate.
 
 use super::grammar::{self, DESIGN, GATE, OUTCOME};
-use super::problem::{Mark, Place, and_list};
+use super::problem::{Place, and_list};
 use super::reader::Reader;
 use super::yaml::{Kind, Node};
 use super::{Design, Direction, Gate, Outcome, TermPlan, Vary};
 
 /// What `rotate` means without a number: two terms a cell, so that names can be told apart from groups.
 const ROTATE: usize = 2;
-
-/// Bytes of a lexicon that are read at most; HurtLex has a tenth of it.
-const MOST_LEXICON: u64 = 8 << 20;
 
 impl Reader<'_> {
     pub(super) fn design(&mut self, file: &str, node: Option<&Node>) -> Design {
@@ -48,38 +45,6 @@ impl Reader<'_> {
                 None
             }
         }
-    }
-
-    pub(super) fn scorers(&mut self, file: &str, node: &Node) -> Vec<String> {
-        let mut scorers: Vec<String> = Vec::new();
-        let Some(items) = self.list(file, node, "scorers") else { return scorers };
-        if items.is_empty() {
-            self.problems.add(file, node.at, "there is no scorer; add one, as `scorers: [sentiment]`");
-        }
-        for item in items {
-            let Some(name) = self.text(file, item, "a scorer") else { continue };
-            if scorers.contains(&name) {
-                self.problems.add(file, item.at, format!("the scorer \"{name}\" stands here twice; take one out"));
-            } else {
-                scorers.push(name);
-            }
-        }
-        scorers
-    }
-
-    /// The entries of a lexicon, one a line.
-    pub(super) fn lexicon(&mut self, file: &str, node: &Node) -> Vec<String> {
-        let Some(found) = self.open(file, node, MOST_LEXICON) else { return Vec::new() };
-        let lines = found.text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let entries: Vec<String> = lines.map(str::to_owned).collect();
-        if entries.is_empty() {
-            self.problems.add(
-                &found.label,
-                Mark::START,
-                "this lexicon has no entries; write one word or phrase a line",
-            );
-        }
-        entries
     }
 
     /// `scores` are the names that scorers and probes give.

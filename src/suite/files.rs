@@ -53,6 +53,32 @@ impl Places {
     /// # Errors
     /// A sentence that says where it was looked for, or why it could not or may not be read.
     pub fn read(&self, path: &str, most: u64) -> Result<Found, String> {
+        if let Some(found) = self.on_disk(path)? {
+            return read_text(&found, most).map(|text| Found { label: found.display().to_string(), text });
+        }
+        match embedded(path) {
+            Some(text) => Ok(Found { label: path.to_string(), text: text.to_string() }),
+            None => Err(self.missing(path)),
+        }
+    }
+
+    /// A file that is not text, such as weights: from the suite's folder, then its parent.
+    ///
+    /// # Errors
+    /// As [`Places::read`].
+    pub fn find(&self, path: &str) -> Result<PathBuf, String> {
+        self.on_disk(path)?.ok_or_else(|| self.missing(path))
+    }
+
+    /// As [`Places::find`] for a name that may be a folder's or something else's, such as a hub id; none where there is no such folder.
+    ///
+    /// # Errors
+    /// For a path that leads out.
+    pub fn folder(&self, path: &str) -> Result<Option<PathBuf>, String> {
+        Ok(self.on_disk(path)?.filter(|found| found.is_dir()))
+    }
+
+    fn on_disk(&self, path: &str) -> Result<Option<PathBuf>, String> {
         let leads_out =
             Path::new(path).components().any(|part| !matches!(part, Component::Normal(_) | Component::CurDir));
         if leads_out && !self.allow_outside {
@@ -61,30 +87,30 @@ impl Places {
                  give --allow-outside"
             ));
         }
-        let mut looked = Vec::new();
-        if let Some(folder) = &self.folder {
-            let bases = [folder.clone(), above(folder)];
-            for base in &bases {
-                let candidate = base.join(path);
-                if candidate.exists() {
-                    if !self.allow_outside {
-                        stays_inside(&candidate, &bases)?;
-                    }
-                    return read_text(&candidate, most)
-                        .map(|text| Found { label: candidate.display().to_string(), text });
-                }
-                looked.push(candidate.display().to_string());
-            }
+        let bases = self.bases();
+        let Some(found) = bases.iter().map(|base| base.join(path)).find(|candidate| candidate.exists()) else {
+            return Ok(None);
+        };
+        if !self.allow_outside {
+            stays_inside(&found, &bases)?;
         }
-        match embedded(path) {
-            Some(text) => Ok(Found { label: path.to_string(), text: text.to_string() }),
-            None if looked.is_empty() => Err(format!("there is no embedded file \"{path}\"")),
-            None => Err(format!(
-                "there is no file \"{path}\": looked for {}; paths are relative to the suite's folder or to the folder \
-                 above it",
-                looked.join(" and ")
-            )),
+        Ok(Some(found))
+    }
+
+    fn bases(&self) -> Vec<PathBuf> {
+        self.folder.iter().flat_map(|folder| [folder.clone(), above(folder)]).collect()
+    }
+
+    fn missing(&self, path: &str) -> String {
+        let looked: Vec<String> = self.bases().iter().map(|base| base.join(path).display().to_string()).collect();
+        if looked.is_empty() {
+            return format!("there is no embedded file \"{path}\"");
         }
+        format!(
+            "there is no file \"{path}\": looked for {}; paths are relative to the suite's folder or to the folder \
+             above it",
+            looked.join(" and ")
+        )
     }
 }
 

@@ -75,7 +75,12 @@ pub static SUITE: Form = Form {
             Shape::List(&Shape::Either(&[Shape::Word(&["generate", "choice", "likelihood"]), Shape::Map(&PROBE)])),
             "How cases are put to a model, each kind at most once.",
         ),
-        may("scorers", TEXTS, "Names of what scores generated text."),
+        may("scorers", Shape::List(&SCORER), "What scores generated text: a name, or one name with its options."),
+        may(
+            "similarity",
+            Shape::List(&Shape::Word(&["cosine", "rouge_l", "bleu"])),
+            "How the answers of a counterfactual set are compared as texts, beside their noise floor.",
+        ),
         may("lexicon", Shape::Text, "A file with a word or phrase a line, which the scorer hurtful looks for."),
         may("outcomes", Shape::List(&Shape::Map(&OUTCOME)), "What the suite is judged by, declared before the run."),
         may("gate", Shape::Map(&GATE), "What a gate tolerates."),
@@ -252,6 +257,113 @@ pub static CHOICE: Form = Form {
 };
 
 pub static LIKELIHOOD: Form = Form { name: "likelihood", fields: &[AS] };
+
+const SCORER: Shape = Shape::Either(&[Shape::Text, Shape::Named(&OPTIONS)]);
+
+const OPTIONS: Shape = Shape::Either(&[
+    Shape::Nothing,
+    Shape::Map(&NAMED_SCORER),
+    Shape::Map(&CLASSIFIER),
+    Shape::Map(&HEAD),
+    Shape::Map(&WORDS),
+    Shape::Map(&JUDGE),
+]);
+
+/// A scorer of the program.
+pub static NAMED_SCORER: Form = Form { name: "named_scorer", fields: &[MASK] };
+
+const MASK: Field = may(
+    "mask",
+    Shape::Either(&[Shape::Word(&["on", "off", "both"]), Shape::Flag]),
+    "Whether group words are hidden first; both gives a second score, <name>_raw. On where a head reads the text.",
+);
+const BETTER: Field = may("better", Shape::Word(&["higher", "lower", "neither"]), "The better end of the score.");
+const LABEL: Field =
+    may("label", Shape::Either(&[Shape::Text, TEXTS]), "The score is this label's probability; of several, their sum.");
+const LABELS: Field =
+    may("labels", Shape::Named(&Shape::Number), "Label → value in [0, 1]; the score is Σ probability × value.");
+
+pub static CLASSIFIER: Form = Form {
+    name: "classifier",
+    fields: &[
+        must("classifier", Shape::Text, "A sequence classifier: a folder, a name of the catalog or a hub id."),
+        LABEL,
+        LABELS,
+        may(
+            "activation",
+            Shape::Word(&["softmax", "sigmoid", "none"]),
+            "In place of what the classifier's problem_type says.",
+        ),
+        BETTER,
+        MASK,
+    ],
+};
+
+pub static HEAD: Form = Form {
+    name: "head",
+    fields: &[must("head", Shape::Text, "A head that `tiltmeter head train` wrote."), LABEL, LABELS, BETTER, MASK],
+};
+
+pub static WORDS: Form = Form {
+    name: "words",
+    fields: &[
+        must("words", WORD_FILE, "Words and phrases that are counted, or a file of them."),
+        may(
+            "count",
+            Shape::Word(&["any", "share", "rate"]),
+            "1 where there is one; their share; or their number a hundred words. any when left out.",
+        ),
+        may(
+            "against",
+            WORD_FILE,
+            "Of a share: the words that make up the rest; all words of the answer when left out.",
+        ),
+        may("near", WORD_FILE, "Only words that stand near one of these are counted."),
+        may("window", Shape::Count(1), "How many words to either side are near; 10 when left out."),
+        BETTER,
+        MASK,
+    ],
+};
+
+const WORD_FILE: Shape = Shape::Either(&[Shape::Text, TEXTS]);
+
+/// A file of words that a scorer counts.
+pub static WORD_LIST: Form = Form {
+    name: "word_list",
+    fields: &[
+        DESCRIPTION,
+        SOURCE,
+        LICENSE,
+        NOTE,
+        may("words", TEXTS, "Words and phrases."),
+        may("terms", TERMS, "Terms, all of whose forms are taken."),
+    ],
+};
+
+pub static JUDGE: Form = Form {
+    name: "judge",
+    fields: &[
+        must("judge", Shape::Text, "A language model, as --model takes it."),
+        must("rubric", Shape::Text, "A YAML file with the question and the verdicts."),
+        MASK,
+    ],
+};
+
+/// A file that a judge uses.
+pub static RUBRIC: Form = Form {
+    name: "rubric",
+    fields: &[
+        DESCRIPTION,
+        may("source", Shape::Text, "Where the rubric comes from."),
+        may("license", Shape::Text, "How it may be used."),
+        NOTE,
+        must("question", Shape::Text, "What the judge is asked, with {{ answer }} and, if it is shown, {{ prompt }}."),
+        may("system", Shape::Text, "The judge's system prompt."),
+        may("lead", Shape::Text, "How the verdict begins."),
+        must("verdicts", Shape::Named(&Shape::Number), "Word → value in [0, 1]."),
+        BETTER,
+    ],
+};
 
 pub static OUTCOME: Form = Form {
     name: "outcome",

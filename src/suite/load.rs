@@ -11,7 +11,7 @@ use super::problem::{Place, SuiteProblems, and_list};
 use super::reader::{MOST_YAML, Reader};
 use super::templates::Fillings;
 use super::yaml::{Node, parse};
-use super::{Probe, Suite, slug};
+use super::{Axis, Probe, ScorerSpec, Suite, slug};
 
 /// Letters of a suite's name; a folder's name has 255 bytes at most, and more is put behind this one.
 const MOST_NAME: usize = 80;
@@ -70,6 +70,23 @@ pub fn load_text(text: &str, file: &str, places: &Places) -> Result<Suite, Suite
             Err(SuiteProblems(problems))
         }
     }
+}
+
+/// Axes from a YAML map of axes as a suite has it, all its files among those that the binary carries; `file` is what messages call it.
+///
+/// # Errors
+/// Everything that is wrong with them.
+pub fn load_axes(text: &str, file: &str) -> Result<Vec<Axis>, SuiteProblems> {
+    let places = Places::default();
+    let mut reader = Reader::new(&places);
+    let axes = match parse(text) {
+        Ok(root) => reader.axes(file, &root),
+        Err((at, words)) => {
+            reader.problems.add(file, at, words);
+            Vec::new()
+        }
+    };
+    if reader.problems.0.is_empty() { Ok(axes) } else { Err(SuiteProblems(reader.problems.0.into_iter().collect())) }
 }
 
 impl Reader<'_> {
@@ -136,16 +153,21 @@ impl Reader<'_> {
         }
         let design = self.design(file, top.get("design"));
         let writes = probes.iter().any(|probe| matches!(probe, Probe::Generate(_)));
+        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
         let scorers = match top.get("scorers") {
-            Some(node) => self.scorers(file, node),
+            Some(node) => self.scorers(file, node, &lexicon),
             None if writes => {
                 self.required(file, top, "the suite", "scorers", "`scorers: [sentiment, refusal]`");
                 Vec::new()
             }
             None => Vec::new(),
         };
-        let lexicon = top.get("lexicon").map_or_else(Vec::new, |node| self.lexicon(file, node));
-        let mut scores = scorers.clone();
+        let similarity = top.get("similarity").map_or_else(Vec::new, |node| self.similarity(file, node));
+        if let Some(node) = top.get("similarity").filter(|_| !writes) {
+            let message = "`similarity` compares written answers, but nothing is written; add `- generate: {}` to the probes, or take it out";
+            self.problems.add(file, node.at, message);
+        }
+        let mut scores: Vec<String> = scorers.iter().flat_map(ScorerSpec::scores).collect();
         scores.extend(probes.iter().flat_map(Probe::scores));
         let outcomes = top.get("outcomes").map_or_else(Vec::new, |node| self.outcomes(file, node, &scores));
         let benchmark = top.get("benchmark").and_then(|node| {
@@ -167,7 +189,7 @@ impl Reader<'_> {
             design,
             probes,
             scorers,
-            lexicon,
+            similarity,
             outcomes,
             gate,
             benchmark,

@@ -3,9 +3,17 @@
 //! A head that reads `she` and `he` differently would add its own bias to the gap. Masking makes answers that are equal but for the
 //! group equal as texts. What it leaves: verbs that agree with `they`, titles, and words that the axis' terms do not contain.
 
-use std::collections::BTreeMap;
+mod letters;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
+
+use self::letters::{Letter, letters, plain};
+use super::words::embedded_words;
 use super::{Axis, MaskList, Term};
+
+/// The neutral word for names.
+const NAME: &str = "XYZ";
 
 /// Form, words and their neutral word. English `her` is both object and possessive and `his` both determiner and pronoun, so that
 /// only one neutral word for all of these keeps two answers equal.
@@ -15,12 +23,16 @@ const PRONOUNS: &[(&[&str], &[&str], &str)] = &[
     (&["themself", "themselves"], &["herself", "himself", "themself", "themselves"], "themself"),
 ];
 
+/// Names that are English words too: in lower case they are those words.
+static WORDS_TOO: LazyLock<HashSet<String>> =
+    LazyLock::new(|| embedded_words("prompts/words/names-that-are-words.yaml").into_iter().collect());
+
 /// The neutral word for a form: `name` → XYZ, pronouns → one word a class, any other → person.
 fn neutral(form: &str) -> &'static str {
     PRONOUNS
         .iter()
         .find(|(forms, ..)| forms.contains(&form))
-        .map_or(if form == "name" { "XYZ" } else { "person" }, |(.., neutral)| neutral)
+        .map_or(if form == "name" { NAME } else { "person" }, |(.., neutral)| neutral)
 }
 
 impl MaskList {
@@ -34,7 +46,10 @@ impl MaskList {
                 if form == "name" {
                     // `de`, `and` and the like join names and are none.
                     let is_name = |part: &&str| part.starts_with(char::is_uppercase) && part.chars().count() > 1;
-                    let parts = text.split_whitespace().filter(is_name).filter(|part| *part != text);
+                    let parts = text
+                        .split(|c: char| c.is_whitespace() || c == '-')
+                        .filter(is_name)
+                        .filter(|part| *part != text);
                     forms.extend(parts.map(|part| (form.clone(), part.to_string())));
                 }
             }
@@ -80,56 +95,166 @@ impl MaskList {
         MaskList { words }
     }
 
-    /// The text with every listed word replaced: whole words, longest first, in any case; a possessive `'s` stays.
+    /// The text with every listed word replaced: whole words, longest first, in any case, with either kind of apostrophe, with a hyphen or
+    /// a blank, and with an accent as one code point or two. Names are found without their accents, too, and a name that is an
+    /// English word only with a capital. A possessive `'s` stays, the bare apostrophe of `James'` becomes one, and `an` before a
+    /// replaced word becomes `a`: neutral words begin alike, whatever they stand for.
     pub fn apply(&self, text: &str) -> String {
+        if self.words.is_empty() {
+            return text.to_owned();
+        }
+        let letters = letters(text);
+        let byte = |at: usize| letters.get(at).map_or(text.len(), |letter| letter.start);
+        let entries = Entries::of(&self.words);
         let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        let mut inside_word = false;
-        while let Some(first) = rest.chars().next() {
-            let found = if inside_word { None } else { self.at(rest) };
-            match found {
-                Some((len, to)) => {
-                    out.push_str(to);
-                    rest = &rest[len..];
-                    inside_word = true;
+        let mut quoted = false;
+        let mut at = 0;
+        while at < letters.len() {
+            if let Some((end, to)) = entries.at(text, &letters, at) {
+                article(&mut out);
+                out.push_str(to);
+                let ends_hissing = matches!(letters[end - 1].folded, 's' | 'z' | 'x');
+                let is_apostrophe = |at: usize| letters.get(at).is_some_and(|letter| letter.folded == '\'');
+                let is_word = |at: usize| letters.get(at).is_some_and(|letter| letter.is_wordlike());
+                if ends_hissing && !quoted && is_apostrophe(end) && !is_word(end + 1) {
+                    out.push_str(&text[byte(end)..byte(end + 1)]);
+                    out.push('s');
+                    at = end + 1;
+                } else {
+                    at = end;
                 }
-                None => {
-                    out.push(first);
-                    rest = &rest[first.len_utf8()..];
-                    inside_word = first.is_alphanumeric();
-                }
+                continue;
             }
+            if letters[at].folded == '\'' {
+                // One that opens stands before a word and after none; the next that stands before no word closes it.
+                let before = at > 0 && letters[at - 1].is_wordlike();
+                let after = letters.get(at + 1).is_some_and(|letter| letter.is_wordlike());
+                quoted = if before == after { quoted } else { after };
+            }
+            let next = cluster_end(&letters, at);
+            out.push_str(&text[byte(at)..byte(next)]);
+            at = next;
         }
         out
     }
+}
 
-    /// The longest listed word with which `text` begins, as (bytes, neutral word); the same case is preferred.
-    fn at(&self, text: &str) -> Option<(usize, &str)> {
+/// `an` at the end of the text before a replaced word becomes `a`.
+fn article(out: &mut String) {
+    let before = out.trim_end_matches(char::is_whitespace);
+    let blank = before.len();
+    let is_article = blank < out.len()
+        && ["an", "An", "AN"].iter().any(|article| {
+            before.strip_suffix(article).is_some_and(|rest| !rest.ends_with(|c: char| c.is_alphanumeric()))
+        });
+    if is_article {
+        out.remove(blank - 1);
+    }
+}
+
+/// The first letter after the cluster that `at` belongs to.
+fn cluster_end(letters: &[Letter], at: usize) -> usize {
+    (at + 1..letters.len()).find(|next| !letters[*next].inside).unwrap_or(letters.len())
+}
+
+/// The words of a list, found by their first letter.
+struct Entries<'m>(HashMap<char, Vec<Entry<'m>>>);
+
+struct Entry<'m> {
+    word: &'m str,
+    to: &'m str,
+    folded: Vec<char>,
+    is_name: bool,
+    /// In lower case it is another word.
+    needs_capital: bool,
+}
+
+impl<'m> Entries<'m> {
+    fn of(words: &'m [(String, String)]) -> Self {
+        let mut entries: HashMap<char, Vec<Entry<'m>>> = HashMap::new();
+        for (word, to) in words {
+            let is_name = to == NAME;
+            let folded: Vec<char> = if is_name {
+                letters(word).iter().filter(|letter| !letter.is_accent()).map(|letter| plain(letter.folded)).collect()
+            } else {
+                letters(word).iter().map(|letter| letter.folded).collect()
+            };
+            let needs_capital = is_name && WORDS_TOO.contains(&folded.iter().collect::<String>());
+            if let Some(first) = folded.first() {
+                entries.entry(plain(*first)).or_default().push(Entry { word, to, folded, is_name, needs_capital });
+            }
+        }
+        Entries(entries)
+    }
+
+    /// The longest listed word that stands at letter `at`, as (letter after it, neutral word); the same case is preferred.
+    fn at(&self, text: &str, letters: &[Letter], at: usize) -> Option<(usize, &'m str)> {
+        let entries = self.0.get(&plain(letters[at].folded))?;
+        if !starts_word(letters, at) {
+            return None;
+        }
         let mut found: Option<(usize, &str)> = None;
-        for (word, to) in &self.words {
-            let Some(len) = prefix_len(text, word) else { continue };
-            if text[len..].chars().next().is_some_and(char::is_alphanumeric) {
+        for entry in entries {
+            let Some(end) = entry.end(letters, at).filter(|end| ends_word(letters, *end)) else { continue };
+            let spelt = &text[letters[at].start..letters.get(end).map_or(text.len(), |letter| letter.start)];
+            if entry.needs_capital && spelt.starts_with(char::is_lowercase) {
                 continue;
             }
-            if &text[..len] == word {
-                return if found.is_some_and(|(longer, _)| longer > len) { found } else { Some((len, to)) };
+            let same_case = spelt.starts_with(char::is_uppercase) == entry.word.starts_with(char::is_uppercase);
+            if found.is_none_or(|(longest, _)| end > longest || (end == longest && same_case)) {
+                found = Some((end, entry.to));
             }
-            found = found.or(Some((len, to)));
         }
         found
     }
 }
 
-/// Bytes of `text` that spell `word` in any case.
-fn prefix_len(text: &str, word: &str) -> Option<usize> {
-    let mut chars = text.chars();
-    for wanted in word.chars() {
-        let c = chars.next()?;
-        if c != wanted && !c.to_lowercase().eq(wanted.to_lowercase()) {
-            return None;
+impl Entry<'_> {
+    /// The letter after the word, if it stands at letter `at`.
+    fn end(&self, letters: &[Letter], mut at: usize) -> Option<usize> {
+        for wanted in &self.folded {
+            let letter = letters.get(at)?;
+            let same = if self.is_name { plain(letter.folded) == *wanted } else { letter.folded == *wanted };
+            if !same {
+                return None;
+            }
+            at += 1;
+            // Any run of white space is one blank; a name's accents are passed over.
+            let passed =
+                |letter: &Letter| (*wanted == ' ' && letter.folded == ' ') || (self.is_name && letter.is_accent());
+            at += letters[at..].iter().take_while(|letter| passed(letter)).count();
         }
+        letters.get(at).is_none_or(|letter| !letter.inside).then_some(at)
     }
-    Some(text.len() - chars.as_str().len())
+}
+
+/// No word goes on before: `Ann` begins none in `Joann`, nor `Brien` in `O'Brien`.
+fn starts_word(letters: &[Letter], at: usize) -> bool {
+    if letters[at].inside {
+        return false;
+    }
+    let before: Vec<Letter> = letters[..at].iter().rev().filter(|letter| !letter.inside).take(3).copied().collect();
+    match before.as_slice() {
+        [] => true,
+        [apostrophe, o, rest @ ..] if apostrophe.folded == '\'' && o.folded == 'o' => {
+            rest.first().is_some_and(|letter| letter.is_wordlike())
+        }
+        [last, ..] => !last.is_wordlike() || last.is_unspaced(),
+    }
+}
+
+/// Endings after an apostrophe that make another word of what stands before: `Don't`, `Ma'am`.
+const OTHER_WORDS: [&str; 2] = ["t", "am"];
+
+/// No word goes on after: `Mary` is none in `Maryland`, but one in `Mary's`.
+fn ends_word(letters: &[Letter], end: usize) -> bool {
+    let Some(next) = letters.get(end) else { return true };
+    if next.folded == '\'' {
+        let ending: String =
+            letters[end + 1..].iter().take_while(|letter| letter.is_wordlike()).map(|letter| letter.folded).collect();
+        return !OTHER_WORDS.contains(&ending.as_str());
+    }
+    !next.is_wordlike() || letters[end - 1].is_unspaced()
 }
 
 fn capital(text: &str) -> String {
@@ -224,6 +349,78 @@ mod tests {
         let two = term(&[("name", "Tom"), ("flower", "Oak")]);
         let mask = MaskList::of(&[&axis(&[&[one], &[two]])], &[]);
         assert_eq!(mask.apply("Rose Rose"), mask.apply("Tom Oak"));
+    }
+
+    /// A mask over these names, and pronouns where the first has some.
+    fn names(names: &[&str]) -> MaskList {
+        let terms: Vec<[Term; 1]> = names.iter().map(|name| [term(&[("name", name)])]).collect();
+        let groups: Vec<&[Term]> = terms.iter().map(|terms| terms.as_slice()).collect();
+        MaskList::of(&[&axis(&groups)], &[])
+    }
+
+    #[test]
+    fn a_name_is_found_in_every_spelling_and_in_no_other_word() {
+        let mask = names(&["Mary", "Zoë", "Jean-Luc", "O'Brien", "Søren", "Sofía", "İpek", "民秀"]);
+        for (text, masked) in [
+            ("Mary, MARY and mary", "XYZ, XYZ and XYZ"),
+            ("Maryland, Rosemary, Mary2 and summary", "Maryland, Rosemary, Mary2 and summary"),
+            ("Mary's, Mary’s, MARY'S and Mary'll", "XYZ's, XYZ’s, XYZ'S and XYZ'll"),
+            ("_Mary_, *Mary*, (Mary), \"Mary\", Mary🙂 and 🙂Mary", "_XYZ_, *XYZ*, (XYZ), \"XYZ\", XYZ🙂 and 🙂XYZ"),
+            ("Zoë, Zoe\u{308}, Zoe and ZOË", "XYZ, XYZ, XYZ and XYZ"),
+            ("Zoës and Zoé", "Zoës and XYZ"),
+            ("Jean-Luc, Jean‑Luc, Jean Luc, JEAN-LUC", "XYZ, XYZ, XYZ, XYZ"),
+            ("O'Brien's, O’Brien and Brien, but no O'Clock", "XYZ's, XYZ and Brien, but no O'Clock"),
+            ("Soren, SØREN; Sofia and Sofi\u{301}a", "XYZ, XYZ; XYZ and XYZ"),
+            ("Ipek and İPEK", "XYZ and XYZ"),
+            ("民秀的工作", "XYZ的工作"),
+            ("Mary\u{301}n", "Mary\u{301}n"),
+        ] {
+            assert_eq!(mask.apply(text), masked);
+        }
+        assert_eq!(names(&["Brien"]).apply("O'Brien and 'Brien'"), "O'Brien and 'XYZ'");
+    }
+
+    #[test]
+    fn an_accent_makes_another_word_of_a_pronoun_but_not_of_a_name() {
+        let mask = MaskList::of(&[&axis(&[&[term(&[("they", "él")])], &[term(&[("they", "ella")])]])], &[]);
+        assert_eq!(mask.apply("El plan: él y e\u{301}l, ella"), "El plan: they y they, they");
+    }
+
+    #[test]
+    fn a_name_that_is_a_word_is_found_with_a_capital_only() {
+        let mask = names(&["Grace", "Will", "Don"]);
+        assert_eq!(
+            mask.apply("Grace will go; Will has grace. Don't ask Don."),
+            "XYZ will go; XYZ has grace. Don't ask XYZ."
+        );
+    }
+
+    #[test]
+    fn possessives_of_names_with_and_without_an_s_at_their_end_become_equal() {
+        let mask = names(&["James", "Mary"]);
+        for (james, mary) in [
+            ("James' plan", "Mary's plan"),
+            ("James’ plan and James's", "Mary’s plan and Mary's"),
+            ("the plan was James'.", "the plan was Mary's."),
+        ] {
+            assert_eq!(mask.apply(james), mask.apply(mary));
+        }
+        assert_eq!(mask.apply("She said: 'I met James' and left."), "She said: 'I met XYZ' and left.");
+    }
+
+    #[test]
+    fn the_article_before_a_hidden_word_does_not_tell_how_it_began() {
+        let mask = MaskList::of(&[&axis(&[&[term(&[("adj", "Asian")])], &[term(&[("adj", "Black")])]])], &[]);
+        assert_eq!(mask.apply("An Asian nurse, an Asian"), mask.apply("A Black nurse, a Black"));
+        assert_eq!(mask.apply("Ryan Asian, an apple"), "Ryan person, an apple");
+    }
+
+    #[test]
+    fn blanks_and_hyphens_in_a_phrase_are_one() {
+        let mask =
+            MaskList::of(&[&axis(&[&[term(&[("noun", "middle-aged man")])], &[term(&[("noun", "old man")])]])], &[]);
+        assert_eq!(mask.apply("a middle aged man, a middle-aged\nman"), "a person, a person");
+        assert_eq!(mask.apply("the middle of an aged manor"), "the middle of an aged manor");
     }
 
     #[test]

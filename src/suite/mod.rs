@@ -23,11 +23,15 @@ pub mod problem;
 mod reader;
 mod rotation;
 pub mod schema;
+pub mod scorer;
+mod scorers;
+mod similarity;
 mod slug;
 mod spec;
 mod template;
 mod templates;
 pub mod tested;
+pub mod words;
 mod yaml;
 
 use std::sync::Arc;
@@ -36,8 +40,11 @@ use serde::{Deserialize, Serialize};
 
 pub use case::Case;
 pub use problem::{Mark, Place};
+pub use scorer::{ScorerKind, ScorerSpec};
+pub use similarity::Similarity;
 pub use slug::slug;
 pub use spec::{AskAs, ChoiceOption, ChoiceSpec, ChoiceStyle, GenerateSpec, LikelihoodSpec, Probe, ProbeKind};
+pub use template::with_article;
 
 /// A suite as loaded and checked: every list resolved, every name known to exist.
 #[derive(Debug, Clone, Default)]
@@ -58,10 +65,10 @@ pub struct Suite {
     pub design: Design,
     /// At most one of a kind.
     pub probes: Vec<Probe>,
-    /// Names of scorers of generated text, in the order of the file.
-    pub scorers: Vec<String>,
-    /// Entries that the scorer `hurtful` looks for, in the order of their file.
-    pub lexicon: Vec<String>,
+    /// What scores generated text, in the order of the file.
+    pub scorers: Vec<ScorerSpec>,
+    /// How the answers of a counterfactual set are compared as texts.
+    pub similarity: Vec<Similarity>,
     pub outcomes: Vec<Outcome>,
     pub gate: Gate,
     /// The published benchmark whose own statistics are computed beside the gaps, e.g. `bbq`.

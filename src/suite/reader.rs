@@ -15,7 +15,7 @@ pub(super) const MOST_YAML: u64 = 8 << 20;
 
 /// Walks the tree of a suite and notes what is wrong.
 pub(super) struct Reader<'a> {
-    places: &'a Places,
+    pub places: &'a Places,
     pub problems: Problems,
     digest: Sha256,
 }

@@ -9,6 +9,7 @@ fn every_command_explains_itself() {
         &["run"][..],
         &["expand"],
         &["report"],
+        &["score"],
         &["check"],
         &["new"],
         &["schema"],
@@ -22,7 +23,7 @@ fn every_command_explains_itself() {
         let help = workdir.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Usage: tiltmeter"), "{help}");
     }
-    for command in ["run", "ask", "check", "expand", "new", "schema", "report", "model", "head"] {
+    for command in ["run", "ask", "check", "expand", "new", "schema", "report", "score", "model", "head"] {
         let help = workdir.ok(&[command, "--help"]);
         assert!(help.contains("Examples:\n  tiltmeter"), "{help}");
     }

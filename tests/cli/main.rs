@@ -1,6 +1,7 @@
 //! Runs the whole program on the scripted model: no network, no accelerator, no model files.
 
 mod ask;
+mod audit;
 mod errors;
 mod import;
 mod import_text;
@@ -9,5 +10,6 @@ mod readme;
 mod report;
 mod resume;
 mod run;
+mod score;
 mod suites;
 mod workdir;

@@ -1,36 +1,27 @@
 //! Takes one suite from its cases to its tables.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Args;
+use super::measure::{Instruments, Measure, Measured};
 use super::source::{Source, check_given};
 use crate::analysis::benchmark;
-use crate::cli::expand::case_row;
 use crate::cli::progress::{Progress, say};
 use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
-    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SuiteEntry,
+    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry, SuiteEntry,
 };
-use crate::record::{Record, ResponseRow, ScoreRow, rows};
-use crate::report::{Run, columns};
-use crate::scorer::{Answer, Scored, Scorer};
-use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, ProbeKind, Suite, Vary};
-
-/// What a run folder holds beside its manifest.
-const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
+use crate::record::{ResponseRow, ScoreRow};
+use crate::report::Run;
+use crate::scorer::similarity;
+use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, Suite};
 
 /// One suite on its way.
 pub struct Job {
-    pub suite: Suite,
-    cases: Vec<Case>,
+    pub measure: Measure,
     questions: Questions,
-    scorers: Vec<Box<dyn Scorer>>,
-    manifest: Manifest,
-    pub folder: RunFolder,
     /// The folder holds this very run already, finished.
     is_finished: bool,
 }
@@ -40,7 +31,7 @@ impl Job {
     pub fn prepare(
         suite: Suite,
         cases: Vec<Case>,
-        scorers: Vec<Box<dyn Scorer>>,
+        instruments: Instruments,
         source: &Source,
         args: &Args,
     ) -> Result<Self> {
@@ -48,7 +39,7 @@ impl Job {
             benchmark::check(name)?;
         }
         let questions = Questions::of(&suite, &cases, source.card(), args.seed)?;
-        let manifest = manifest(&suite, &cases, &scorers, source, args)?;
+        let manifest = manifest(&suite, &cases, &instruments, source, args)?;
         let folder = RunFolder::new(&args.out, &manifest);
         folder.check_siblings(&manifest)?;
         let is_finished = !args.fresh && matches!(folder.look(&manifest)?, Found::Finished);
@@ -57,22 +48,23 @@ impl Job {
             Source::Given { path, rows, .. } => check_given(path, rows, &questions)?,
             Source::Model(_) => {}
         }
-        Ok(Self { suite, cases, questions, scorers, manifest, folder, is_finished })
+        Ok(Self { measure: Measure { suite, cases, instruments, manifest, folder }, questions, is_finished })
     }
 
     /// Does what is left to do, down to the tables.
     pub fn finish(&self, source: &Source, args: &Args) -> Result<Run> {
-        let path = self.folder.path().display();
+        let measure = &self.measure;
+        let path = measure.folder.path().display();
         if self.is_finished {
             say(args.engine.quiet, &format!("{path} is finished: its stored table (--fresh starts over)"));
-            return report::read(self.folder.path());
+            return report::read(measure.folder.path());
         }
         if args.fresh
-            && let Some(aside) = self.folder.move_aside()?
+            && let Some(aside) = measure.folder.move_aside()?
         {
             say(args.engine.quiet, &format!("moved the earlier run to {}", aside.display()));
         }
-        let mut journal = self.folder.begin(&self.manifest)?;
+        let mut journal = measure.folder.begin(&measure.manifest)?;
         let mut answers = journal.answers()?;
         if !answers.is_empty() {
             say(args.engine.quiet, &format!("continuing {path}: {} answers are there already", answers.len()));
@@ -94,29 +86,19 @@ impl Job {
             }
         }
         let answers: Vec<ResponseRow> = answers.into_values().collect();
-        let names: Vec<&str> = self.manifest.scorers.iter().map(|scorer| scorer.name.as_str()).collect();
+        let names: Vec<&str> = measure.manifest.scorers.iter().map(|scorer| scorer.name.as_str()).collect();
         say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), names.join(", ")));
-        let scores = self.score(&answers)?;
-        let folder = &self.folder;
-        folder.write("cases.csv", &rows::write_cases(&self.cases.iter().map(case_row).collect::<Vec<_>>()))?;
-        folder.write("responses.csv", &rows::write_responses(&answers))?;
-        folder.write("scores.csv", &rows::write_scores(&scores))?;
-        folder.write("records.csv", &rows::write_records(&self.records(&scores)))?;
-        let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
-        folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
-        folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        let mut files = FILES.to_vec();
-        if self.suite.benchmark.is_some() {
-            folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
-            files.push("benchmark.csv");
-        }
-        folder.finish(&files, &self.manifest, journal)?;
-        say(args.engine.quiet, &format!("wrote {path}: {}, manifest.yaml\n", files.join(", ")));
-        Ok(run)
+        let mut scores = self.read_scores(&answers);
+        scores.extend(measure.score(&answers)?);
+        let shared_draws = matches!(source, Source::Model(_));
+        let measured =
+            Measured { offsets: measure.offsets()?, pairs: measure.pairs(&answers, shared_draws)?, scores, answers };
+        measure.write(&measured, journal, args.engine.quiet)
     }
 
-    fn score(&self, answers: &[ResponseRow]) -> Result<Vec<ScoreRow>> {
-        let cases = self.cases_by_id();
+    /// The scores that probes read off answers.
+    fn read_scores(&self, answers: &[ResponseRow]) -> Vec<ScoreRow> {
+        let cases = self.measure.cases_by_id();
         let mut rows = Vec::new();
         for answer in answers {
             for (scorer, score) in probe::read_scores(cases[answer.case.as_str()], answer) {
@@ -127,96 +109,19 @@ impl Job {
                 rows.push(ScoreRow { case: answer.case.clone(), sample: answer.sample, scorer, score, reason });
             }
         }
-        let written: Vec<&ResponseRow> =
-            answers.iter().filter(|row| cases[row.case.as_str()].probe == ProbeKind::Generate).collect();
-        let asked: Vec<Answer<'_>> = written
-            .iter()
-            .map(|row| Answer {
-                text: &row.text,
-                tokens: row.tokens.unwrap_or(0),
-                mask: &cases[row.case.as_str()].mask,
-            })
-            .collect();
-        for scorer in &self.scorers {
-            let info = scorer.info();
-            let scored = scorer.score(&asked).with_context(|| format!("scorer {}", info.name))?;
-            for (answer, scored) in written.iter().zip(scored) {
-                let (score, reason) = match scored {
-                    Scored::Unscored(reason) => (None, reason),
-                    Scored::Value(_) if info.unit == "tokens" && answer.tokens.is_none() => {
-                        (None, "no token count".into())
-                    }
-                    Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
-                    Scored::Value(value) => (Some(value), String::new()),
-                };
-                rows.push(ScoreRow {
-                    case: answer.case.clone(),
-                    sample: answer.sample,
-                    scorer: info.name.clone(),
-                    score,
-                    reason,
-                });
-            }
-        }
-        Ok(rows)
-    }
-
-    fn cases_by_id(&self) -> BTreeMap<&str, &Case> {
-        self.cases.iter().map(|case| (case.id.as_str(), case)).collect()
-    }
-
-    /// What the statistics read: cases that compare groups, crossed ones also under each of their axes.
-    fn records(&self, scores: &[ScoreRow]) -> Vec<Record> {
-        let cases = self.cases_by_id();
-        let model = self.manifest.model_name();
-        let mut records = Vec::with_capacity(scores.len());
-        for row in scores {
-            let case = cases[row.case.as_str()];
-            if case.axis.is_empty() {
-                continue;
-            }
-            let record = |axis: &str, group: &str| Record {
-                suite: self.suite.name.clone(),
-                model: model.clone(),
-                template: case.template.clone(),
-                context: case.context.clone(),
-                axis: axis.into(),
-                group: group.into(),
-                term: case.term.clone(),
-                sample: row.sample,
-                scorer: row.scorer.clone(),
-                score: row.score,
-            };
-            records.push(record(&case.axis, &case.group));
-            let crossed: Vec<(&str, &str)> = case.axis.split('+').zip(case.group.split('+')).collect();
-            if self.suite.design.vary == Vary::Crossed && crossed.len() > 1 {
-                records.extend(crossed.into_iter().map(|(axis, group)| record(axis, group)));
-            }
-        }
-        records
+        rows
     }
 }
 
 fn manifest(
     suite: &Suite,
     cases: &[Case],
-    scorers: &[Box<dyn Scorer>],
+    instruments: &Instruments,
     source: &Source,
     args: &Args,
 ) -> Result<Manifest> {
     let card = source.card();
     let probes = suite.probes.iter().map(|probe| probe_entry(probe, source)).collect::<Result<Vec<_>>>()?;
-    let of_text = scorers.iter().map(|scorer| {
-        let info = scorer.info();
-        ScorerEntry {
-            name: info.name.clone(),
-            revision: info.revision.clone(),
-            unit: info.unit.clone(),
-            low: info.range.0,
-            high: info.range.1,
-            meaning: info.meaning.clone(),
-        }
-    });
     let of_probes = probe::scores(cases).into_iter().map(|info| ScorerEntry {
         name: info.name,
         revision: PROBE_SCORES.into(),
@@ -225,7 +130,7 @@ fn manifest(
         high: info.range.1,
         meaning: info.meaning,
     });
-    let scorers: Vec<ScorerEntry> = of_text.chain(of_probes).collect();
+    let scorers: Vec<ScorerEntry> = instruments.entries().chain(of_probes).collect();
     let outcomes = suite.outcomes.iter().map(|outcome| OutcomeEntry {
         score: outcome.score.clone(),
         direction: outcome.direction.map(|direction| match direction {
@@ -234,6 +139,10 @@ fn manifest(
         }),
         margin: outcome.margin,
         why: outcome.why.clone(),
+    });
+    let similarity = suite.similarity.iter().map(|metric| SimilarityEntry {
+        metric: metric.as_str().into(),
+        revision: similarity::revision(*metric, instruments.encoder.as_deref()),
     });
     let axes = suite.tested_axes().into_iter().map(|axis| AxisEntry {
         name: axis.name,
@@ -274,6 +183,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        similarity: similarity.collect(),
         axes: axes.collect(),
     })
 }

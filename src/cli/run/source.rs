@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use super::Args;
 use crate::cli::check::line;
 use crate::cli::progress::say;
-use crate::model::scripted::{self, ScriptedModel};
 use crate::model::{self, LanguageModel, ModelCard, Prompt};
 use crate::probe::Questions;
 use crate::record::{ResponseRow, rows};
@@ -27,10 +26,7 @@ impl Source {
         if let Some(path) = &args.responses {
             return Self::given(path);
         }
-        if let Some(path) = args.model.strip_prefix(scripted::PREFIX) {
-            return Ok(Self::Model(Box::new(ScriptedModel::read(Path::new(path))?)));
-        }
-        Ok(Self::Model(Box::new(model::open(&args.model, &args.engine.options())?)))
+        Ok(Self::Model(model::open_any(&args.model, &args.engine.options())?))
     }
 
     fn given(path: &Path) -> Result<Self> {

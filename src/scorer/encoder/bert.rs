@@ -201,6 +201,11 @@ impl Bert {
         Ok(Self { config, words, positions, token_type, norm, layers })
     }
 
+    /// A tensor by BERT's name, from the file that the encoder was loaded from.
+    pub fn take(&self, weights: &mut Weights, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        weights.take(&self.config.family.stored(name), shape)
+    }
+
     pub fn config(&self) -> &BertConfig {
         &self.config
     }
@@ -237,10 +242,15 @@ impl Bert {
     }
 
     /// Packed rows behind some of the blocks, from those before them.
-    pub fn run_layers(&self, mut x: Vec<f32>, texts: &[&[u32]], layers: Range<usize>) -> Vec<f32> {
+    pub fn run_layers(&self, x: Vec<f32>, texts: &[&[u32]], layers: Range<usize>) -> Vec<f32> {
+        self.run(x, texts, &self.layers[layers])
+    }
+
+    /// Packed rows behind blocks that need not be its own.
+    pub fn run(&self, mut x: Vec<f32>, texts: &[&[u32]], layers: &[Layer]) -> Vec<f32> {
         let lengths: Vec<usize> = texts.iter().map(|ids| ids.len()).collect();
         let mut buffers = Buffers::default();
-        for layer in &self.layers[layers] {
+        for layer in layers {
             layer.forward(&mut x, &lengths, &self.config, &mut buffers);
         }
         x

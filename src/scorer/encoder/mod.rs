@@ -2,6 +2,7 @@
 //!
 //! Reads the layout of Sentence Transformers. A text's vector is the same, bit for bit, whatever is encoded beside it.
 
+pub mod adapting;
 mod batches;
 pub mod bert;
 mod deberta;
@@ -21,7 +22,6 @@ use sha2::{Digest, Sha256};
 
 use crate::model::files::{ModelFiles, sha256};
 use crate::model::precision::Precision;
-use batches::in_batches;
 use bert::{Bert, BertConfig};
 use settings::{Settings, read_json};
 use weights::Weights;
@@ -31,6 +31,9 @@ use words::Words;
 pub struct TextEncoder {
     words: Words,
     bert: Bert,
+    /// The file of the weights, from which changed layers are made.
+    weights: PathBuf,
+    precision: Precision,
     digest: String,
 }
 
@@ -77,12 +80,9 @@ impl TextEncoder {
             config.display(),
         );
         let mut hash = Sha256::new();
-        hash.update(format!("sentence-encoder 1\n{}\nmax_tokens {max_tokens}\nmean, length 1\n", described(&settings)));
+        hash.update(format!("sentence-encoder 2\n{}\nmax_tokens {max_tokens}\nmean, length 1\n", described(&settings)));
         for path in [tokenizer, weights] {
             hash.update(bytes(&sha256(path)?));
-        }
-        if p == Precision::Int8 {
-            hash.update("int8");
         }
         let digest = hex(&hash.finalize());
 
@@ -96,7 +96,7 @@ impl TextEncoder {
             weights.display(),
             bert.vocabulary()
         );
-        Ok(Self { words, bert, digest })
+        Ok(Self { words, bert, weights: weights.to_owned(), precision: p, digest })
     }
 
     /// Loads an encoder from resolved files in the layout of Sentence Transformers: config.json, tokenizer.json, one
@@ -179,7 +179,12 @@ impl TextEncoder {
         self.bert.config().hidden
     }
 
-    /// SHA-256 (hex) over weights, tokenizer and every setting that can change a vector.
+    /// f32, or int8 where that was asked for.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// SHA-256 (hex) over weights, tokenizer and every setting that can change a vector, but for the precision.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -200,19 +205,19 @@ impl TextEncoder {
     /// # Errors
     /// A text that the tokenizer refuses.
     pub fn encode(&self, texts: &[&str]) -> Result<Encoded> {
-        let (tokens, dim) = (self.words.all_tokens(texts)?, self.dim());
-        let rows = in_batches(&tokens, dim, |batch| {
-            let states = self.bert.forward(batch);
-            let mut start = 0;
-            let text = |ids: &&[u32]| {
-                let rows = &states[start * dim..][..ids.len() * dim];
-                start += ids.len();
-                pool(rows, dim)
-            };
-            batch.iter().flat_map(text).collect()
-        });
-        Ok(Encoded { dim, rows, truncated: tokens.into_iter().map(|text| text.truncated).collect() })
+        self.encode_with(texts, &[])
     }
+}
+
+/// The texts' vectors, from their packed rows.
+fn pooled(states: &[f32], texts: &[&[u32]], dim: usize) -> Vec<f32> {
+    let mut start = 0;
+    let text = |ids: &&[u32]| {
+        let rows = &states[start * dim..][..ids.len() * dim];
+        start += ids.len();
+        pool(rows, dim)
+    };
+    texts.iter().flat_map(text).collect()
 }
 
 /// Mean over tokens, divided by its length; sums in f64, in the order of the tokens.

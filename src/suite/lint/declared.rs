@@ -1,7 +1,8 @@
 //! Checks what the suite declares of itself: description, source, licence, outcomes and margins, options.
 
 use super::Findings;
-use crate::suite::{ChoiceOption, Outcome, Probe, Suite};
+use crate::suite::scorer::{Count, ScorerKind};
+use crate::suite::{ChoiceOption, Outcome, Probe, Suite, TermPlan};
 
 /// Answers that are toxic or refused are rare, and a gap between rare things is small.
 const RARE: [&str; 2] = ["toxicity", "refusal"];
@@ -18,6 +19,10 @@ pub(super) fn check(suite: &Suite, findings: &mut Findings) {
         if text.trim().is_empty() {
             findings.add(rule, place, message);
         }
+    }
+    if !suite.similarity.is_empty() && !has_floor(suite) {
+        let message = "`similarity` has one answer a cell to compare, so that distances between groups have no noise floor; add `samples: 2` to the probe, or let a cell meet two terms (`terms: { rotate: 2 }`)";
+        findings.add("no-floor", place, message);
     }
     if suite.outcomes.is_empty() && suite.benchmark.is_none() {
         let message =
@@ -73,14 +78,39 @@ fn outcome(suite: &Suite, outcome: &Outcome, findings: &mut Findings) {
     }
 }
 
+/// Whether a cell of the suite has two answers: of two samples, or of two terms. Of listed cases nobody knows beforehand.
+fn has_floor(suite: &Suite) -> bool {
+    let most_terms = suite.axes.iter().flat_map(|axis| &axis.groups).map(|group| group.terms.len()).max().unwrap_or(0);
+    let terms = match suite.design.terms {
+        TermPlan::All => most_terms,
+        TermPlan::First(count) | TermPlan::Rotate(count) => count.min(most_terms),
+    };
+    let samples = suite.probes.iter().map(|probe| match probe {
+        Probe::Generate(spec) => spec.samples,
+        Probe::Choice(_) | Probe::Likelihood(_) => 0,
+    });
+    suite.listed.is_some() || terms > 1 || samples.max().unwrap_or(0) > 1
+}
+
 /// Width of a score's range; none without a lower end.
 pub(super) fn width(suite: &Suite, score: &str) -> Option<f64> {
+    let scorer = suite.scorers.iter().find(|scorer| scorer.scores().iter().any(|name| name == score));
+    match (scorer.map(|scorer| &scorer.kind), score) {
+        (Some(ScorerKind::Words(spec)), _) if spec.count == Count::Rate => Some(100.0),
+        (None | Some(ScorerKind::Named), _) => of_program(suite, score),
+        _ => Some(1.0),
+    }
+}
+
+fn of_program(suite: &Suite, score: &str) -> Option<f64> {
     match score {
         "likelihood.total" | "likelihood.per_token" | "likelihood.shared" => None,
         "length" => suite.probes.iter().find_map(|probe| match probe {
             Probe::Generate(spec) => Some(spec.max_new_tokens as f64),
             _ => None,
         }),
+        "vader" => Some(2.0),
+        "readability" | "first_person" | "third_person" => Some(100.0),
         _ => Some(1.0),
     }
 }

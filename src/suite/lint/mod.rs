@@ -45,7 +45,7 @@ pub struct Finding {
 }
 
 /// Every rule with its level.
-pub const RULES: [(&str, Level); 30] = [
+pub const RULES: [(&str, Level); 31] = [
     ("article", Level::Warning),
     ("capital", Level::Warning),
     ("context-length", Level::Error),
@@ -62,6 +62,7 @@ pub const RULES: [(&str, Level); 30] = [
     ("margin", Level::Warning),
     ("no-cases", Level::Error),
     ("no-description", Level::Warning),
+    ("no-floor", Level::Warning),
     ("no-license", Level::Warning),
     ("no-outcome", Level::Warning),
     ("no-reason", Level::Warning),

@@ -1,0 +1,178 @@
+//! Compares unsigned distances between groups with those within a group: |difference| of every score, and similarity of texts.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::{AxisPlan, Beside, Plan, REST};
+use crate::record::{PairRow, Record};
+use crate::stats::noise_floor::{Apart, Draw, NoiseFloor, noise_floor};
+use crate::stats::random::Address;
+use crate::suite::Similarity;
+
+/// A row of noise_floor.csv; distances are in the score's unit, or 1 − similarity.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FloorRow {
+    pub suite: String,
+    pub axis: String,
+    pub group: String,
+    /// The group compared with, or [`REST`].
+    pub reference: String,
+    /// The scorer whose |difference| it is, or the metric of pairs: cosine, rouge_l, bleu.
+    pub scorer: String,
+    pub clusters: usize,
+    /// Mean distance of answers about the two groups.
+    pub between: Option<f64>,
+    /// Mean distance of answers about one group; `None`, as all that follows, without two answers a group.
+    pub floor: Option<f64>,
+    /// between − floor; parity is 0.
+    pub excess: Option<f64>,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    pub se: Option<f64>,
+    pub df: Option<f64>,
+    pub p: Option<f64>,
+    pub status: FloorStatus,
+    /// The distance is of pairs of texts, and no score's.
+    pub of_texts: bool,
+    /// Largest distance there can be.
+    pub width: f64,
+}
+
+/// What an excess rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum FloorStatus {
+    #[default]
+    Ok,
+    /// Every cluster shows the same excess.
+    ZeroVariance,
+    /// Fewer than two clusters.
+    Insufficient,
+    /// No group has two answers in a cluster: the distance cannot be told from noise.
+    NoFloor,
+    /// The group or what it is compared with has no answer.
+    MissingGroup,
+}
+
+impl FloorStatus {
+    /// The word in files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FloorStatus::Ok => "ok",
+            FloorStatus::ZeroVariance => "zero_variance",
+            FloorStatus::Insufficient => "insufficient",
+            FloorStatus::NoFloor => "no_floor",
+            FloorStatus::MissingGroup => "missing_group",
+        }
+    }
+}
+
+/// A row a gap for every scorer of the records, and for every metric of pairs.
+pub(super) fn rows(records: &[Record], plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
+    let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
+    for record in records {
+        by_block.entry((&record.axis, &record.scorer)).or_default().push(record);
+    }
+    let blocks: Vec<_> = by_block.into_iter().collect();
+    let mut rows: Vec<FloorRow> = blocks
+        .into_par_iter()
+        .flat_map_iter(|((axis, scorer), records)| of_scores(&plan.axis(axis), scorer, &records, plan, beside))
+        .collect();
+    let mut by_metric: BTreeMap<[&str; 4], Vec<&PairRow>> = BTreeMap::new();
+    for pair in &beside.pairs {
+        by_metric.entry([&pair.axis, &pair.group, &pair.reference, &pair.metric]).or_default().push(pair);
+    }
+    for ([axis, group, reference, metric], pairs) in by_metric {
+        let clusters: Vec<Apart> =
+            pairs.iter().map(|pair| Apart { between: pair.between, floor: pair.floor }).collect();
+        // A cosine may be −1.
+        let width = if metric == Similarity::Cosine.as_str() { 2.0 } else { 1.0 };
+        let row = row(&clusters, plan, [axis, group, reference, metric], width);
+        rows.push(FloorRow { of_texts: true, ..row });
+    }
+    rows.sort_by(|a, b| (&a.axis, &a.group, &a.scorer).cmp(&(&b.axis, &b.group, &b.scorer)));
+    rows
+}
+
+/// Group → its answers in one cluster.
+type Cluster<'a> = BTreeMap<&'a str, Vec<Draw<'a>>>;
+
+fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
+    let mut sorted: Vec<&Record> = records.iter().copied().filter(|record| record.score.is_some()).collect();
+    sorted.sort_by(|a, b| {
+        (&a.template, &a.context, &a.group, &a.term, a.sample).cmp(&(
+            &b.template,
+            &b.context,
+            &b.group,
+            &b.term,
+            b.sample,
+        ))
+    });
+    let scores: Vec<f64> = sorted.iter().filter_map(|record| record.score).collect();
+    let mut clusters: BTreeMap<(&str, &str), Cluster<'_>> = BTreeMap::new();
+    for (item, record) in sorted.iter().enumerate() {
+        let draw = Draw { term: &record.term, sample: record.sample, item };
+        let cluster = clusters.entry((&record.template, &record.context)).or_default();
+        cluster.entry(&record.group).or_default().push(draw);
+    }
+    let mut groups: Vec<&str> = records.iter().map(|record| record.group.as_str()).collect();
+    groups.extend(axis.groups.iter().map(String::as_str));
+    groups.sort_unstable();
+    groups.dedup();
+    let width = plan.scorer(scorer).map_or(f64::INFINITY, |scorer| scorer.width());
+    let tested = groups.iter().filter(|group| axis.reference.as_deref() != Some(**group));
+    let rows = tested.map(|group| {
+        let others: Vec<&str> = match axis.reference.as_deref() {
+            Some(reference) => vec![reference],
+            None => {
+                let is_other =
+                    |other: &&&str| *other != group && !axis.controls.iter().any(|control| control == **other);
+                let has_score = |other: &&&str| clusters.values().any(|cluster| cluster.contains_key(**other));
+                groups.iter().filter(is_other).filter(has_score).copied().collect()
+            }
+        };
+        let apart: Vec<Apart> = clusters
+            .values()
+            .filter_map(|cluster| {
+                let others =
+                    others.iter().map(|other| cluster.get(other).map(Vec::as_slice)).collect::<Option<Vec<_>>>()?;
+                let distance = |a: usize, b: usize| (scores[a] - scores[b]).abs();
+                Apart::of(cluster.get(group)?, &others, beside.shared_draws, &distance)
+            })
+            .collect();
+        row(&apart, plan, [&axis.name, group, axis.reference.as_deref().unwrap_or(REST), scorer], width)
+    });
+    rows.collect()
+}
+
+fn row(clusters: &[Apart], plan: &Plan, [axis, group, reference, scorer]: [&str; 4], width: f64) -> FloorRow {
+    let address = Address { seed: plan.seed, suite: &plan.suite, axis, pair: [group, reference], scorer };
+    let key = address.key("sign flip of excess");
+    let NoiseFloor { clusters, between, floor, excess, interval, se, df, p } =
+        noise_floor(clusters, width, 1.0 - plan.alpha, plan.resamples, &key);
+    FloorRow {
+        suite: plan.suite.clone(),
+        axis: axis.to_owned(),
+        group: group.to_owned(),
+        reference: reference.to_owned(),
+        scorer: scorer.to_owned(),
+        clusters,
+        between,
+        floor,
+        excess,
+        low: interval.map(|(low, _)| low),
+        high: interval.map(|(_, high)| high),
+        se,
+        df,
+        p,
+        status: match (between, floor, se) {
+            (None, ..) => FloorStatus::MissingGroup,
+            (_, None, _) => FloorStatus::NoFloor,
+            (_, _, None) => FloorStatus::Insufficient,
+            (_, _, Some(0.0)) => FloorStatus::ZeroVariance,
+            _ => FloorStatus::Ok,
+        },
+        of_texts: false,
+        width,
+    }
+}

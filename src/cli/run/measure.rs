@@ -1,0 +1,210 @@
+//! Measures the answers of one suite and writes its run folder: scores, records, the scorers' own offsets, similarity, tables.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+
+use crate::cli::expand::case_row;
+use crate::cli::progress::say;
+use crate::cli::report;
+use crate::record::folder::RunFolder;
+use crate::record::journal::Journal;
+use crate::record::manifest::{Manifest, ScorerEntry};
+use crate::record::{OffsetRow, PairRow, Record, ResponseRow, ScoreRow, rows};
+use crate::report::{Run, columns};
+use crate::scorer::encoder::TextEncoder;
+use crate::scorer::similarity::{self, SetAnswer};
+use crate::scorer::{Answer, Scored, Scorer, audit};
+use crate::suite::{Case, ProbeKind, Suite, Vary};
+
+/// What a run folder holds beside its manifest.
+const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
+
+/// What answers are measured with.
+pub struct Instruments {
+    pub scorers: Vec<Box<dyn Scorer>>,
+    /// There where a head or `similarity: [cosine]` needs it.
+    pub encoder: Option<Arc<TextEncoder>>,
+}
+
+impl Instruments {
+    /// The scorers as the manifest lists them.
+    pub fn entries(&self) -> impl Iterator<Item = ScorerEntry> {
+        self.scorers.iter().map(|scorer| {
+            let info = scorer.info();
+            ScorerEntry {
+                name: info.name.clone(),
+                revision: info.revision.clone(),
+                unit: info.unit.clone(),
+                low: info.range.0,
+                high: info.range.1,
+                meaning: info.meaning.clone(),
+            }
+        })
+    }
+}
+
+/// A suite with its cases, what measures them, and where the results go.
+pub struct Measure {
+    pub suite: Suite,
+    pub cases: Vec<Case>,
+    pub instruments: Instruments,
+    pub manifest: Manifest,
+    pub folder: RunFolder,
+}
+
+/// Answers and all that was measured on them.
+pub struct Measured {
+    pub answers: Vec<ResponseRow>,
+    pub scores: Vec<ScoreRow>,
+    pub offsets: Vec<OffsetRow>,
+    pub pairs: Vec<PairRow>,
+}
+
+impl Measure {
+    /// What the scorers say of the written answers.
+    pub fn score(&self, answers: &[ResponseRow]) -> Result<Vec<ScoreRow>> {
+        let cases = self.cases_by_id();
+        let mut rows = Vec::new();
+        let written: Vec<&ResponseRow> =
+            answers.iter().filter(|row| cases[row.case.as_str()].probe == ProbeKind::Generate).collect();
+        let asked: Vec<Answer<'_>> = written
+            .iter()
+            .map(|row| Answer {
+                text: &row.text,
+                prompt: &cases[row.case.as_str()].prompt,
+                tokens: row.tokens,
+                mask: &cases[row.case.as_str()].mask,
+            })
+            .collect();
+        for scorer in &self.instruments.scorers {
+            let info = scorer.info();
+            let scored = scorer.score(&asked).with_context(|| format!("scorer {}", info.name))?;
+            for (answer, scored) in written.iter().zip(scored) {
+                let (score, reason) = match scored {
+                    Scored::Unscored(reason) => (None, reason),
+                    Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
+                    Scored::Value(value) => (Some(value), String::new()),
+                };
+                rows.push(ScoreRow {
+                    case: answer.case.clone(),
+                    sample: answer.sample,
+                    scorer: info.name.clone(),
+                    score,
+                    reason,
+                });
+            }
+        }
+        Ok(rows)
+    }
+
+    pub fn cases_by_id(&self) -> BTreeMap<&str, &Case> {
+        self.cases.iter().map(|case| (case.id.as_str(), case)).collect()
+    }
+
+    /// What the statistics read: cases that compare groups, crossed ones also under each of their axes.
+    fn records(&self, scores: &[ScoreRow]) -> Vec<Record> {
+        let cases = self.cases_by_id();
+        let model = self.manifest.model_name();
+        let mut records = Vec::with_capacity(scores.len());
+        for row in scores {
+            let case = cases[row.case.as_str()];
+            if case.axis.is_empty() {
+                continue;
+            }
+            let record = |(axis, group): (&str, &str)| Record {
+                suite: self.suite.name.clone(),
+                model: model.clone(),
+                template: case.template.clone(),
+                context: case.context.clone(),
+                axis: axis.into(),
+                group: group.into(),
+                term: case.term.clone(),
+                sample: row.sample,
+                scorer: row.scorer.clone(),
+                score: row.score,
+            };
+            records.extend(self.compared(case).into_iter().map(record));
+        }
+        records
+    }
+
+    /// (axis, group) that a case stands for: its own, and of crossed axes each by itself too.
+    fn compared<'c>(&self, case: &'c Case) -> Vec<(&'c str, &'c str)> {
+        let mut all = vec![(case.axis.as_str(), case.group.as_str())];
+        let crossed: Vec<(&str, &str)> = case.axis.split('+').zip(case.group.split('+')).collect();
+        if self.suite.design.vary == Vary::Crossed && crossed.len() > 1 {
+            all.extend(crossed);
+        }
+        all
+    }
+
+    /// How far apart the answers of each counterfactual set are as texts, by the suite's metrics.
+    pub fn pairs(&self, answers: &[ResponseRow], shared_draws: bool) -> Result<Vec<PairRow>> {
+        let cases = self.cases_by_id();
+        let mut texts = Vec::new();
+        for answer in answers {
+            let case = cases[answer.case.as_str()];
+            if self.suite.similarity.is_empty() || case.probe != ProbeKind::Generate || case.axis.is_empty() {
+                continue;
+            }
+            let text = case.mask.apply(&answer.text);
+            if text.trim().is_empty() {
+                continue;
+            }
+            texts.extend(self.compared(case).into_iter().map(|(axis, group)| SetAnswer {
+                template: &case.template,
+                context: &case.context,
+                axis,
+                group,
+                term: &case.term,
+                sample: answer.sample,
+                text: text.clone(),
+            }));
+        }
+        let encoder = self.instruments.encoder.as_deref();
+        similarity::pairs(&self.suite.similarity, &texts, &self.suite.tested_axes(), encoder, shared_draws)
+    }
+
+    /// What the scorers themselves add between groups. Where nothing is written there is nothing that a scorer of text could tilt.
+    pub fn offsets(&self) -> Result<Vec<OffsetRow>> {
+        match self.suite.probes.iter().any(|probe| probe.kind() == ProbeKind::Generate) {
+            true => audit::offsets(&self.instruments.scorers, &self.suite),
+            false => Ok(Vec::new()),
+        }
+    }
+
+    /// Writes every file of the run, computes the tables from them, and finishes the folder.
+    pub fn write(&self, measured: &Measured, journal: Journal, quiet: bool) -> Result<Run> {
+        let Measured { answers, scores, offsets, pairs } = measured;
+        let folder = &self.folder;
+        folder.write("cases.csv", &rows::write_cases(&self.cases.iter().map(case_row).collect::<Vec<_>>()))?;
+        folder.write("responses.csv", &rows::write_responses(answers))?;
+        folder.write("scores.csv", &rows::write_scores(scores))?;
+        folder.write("records.csv", &rows::write_records(&self.records(scores)))?;
+        let mut files = FILES.to_vec();
+        if !offsets.is_empty() {
+            folder.write("offsets.csv", &rows::write_offsets(offsets))?;
+            files.push("offsets.csv");
+        }
+        if !pairs.is_empty() {
+            folder.write("similarity.csv", &rows::write_pairs(pairs))?;
+            files.push("similarity.csv");
+        }
+        let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
+        folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
+        folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
+        if !run.tables.floors.is_empty() {
+            folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
+            files.push("noise_floor.csv");
+        }
+        if self.suite.benchmark.is_some() {
+            folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
+            files.push("benchmark.csv");
+        }
+        folder.finish(&files, &self.manifest, journal)?;
+        say(quiet, &format!("wrote {}: {}, manifest.yaml\n", folder.path().display(), files.join(", ")));
+        Ok(run)
+    }
+}
