@@ -175,12 +175,14 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
     named::outside(name, labels)
 }
 
+type Scorers = Vec<Box<dyn Scorer>>;
+
 /// The scorers, and the sentence encoder where one of them needs it.
 fn build(
     specs: &[ScorerSpec],
     max_new_tokens: usize,
     args: &Args,
-) -> Result<(Vec<Box<dyn Scorer>>, Option<Arc<TextEncoder>>)> {
+) -> Result<(Scorers, Option<Arc<TextEncoder>>)> {
     let open = args.engine.options();
     let encoder = if scorer::needs_encoder(specs) {
         let files = files::resolve_encoder(scorer::ENCODER, &Access::new(open.offline, open.quiet))?;

@@ -79,11 +79,11 @@ fn sentiment(data: &Path) -> Result<Vec<Row>> {
 /// others there, rated sentences of vader (reviews and editorials whatever their rating, for blame is not abuse; tweets
 /// rated 0 or better), and friendly and neutral sentences about people of our own.
 ///
-/// A row of toxigen counts twice: davidson has four rows to its one, and only toxigen has abuse without swear words. Our
+/// A row of toxigen counts three times: davidson has four rows to its one, and only toxigen has abuse without swear words. Our
 /// own sentences count half: they repeat each other.
 fn toxicity(data: &Path) -> Result<Vec<Row>> {
     let mut rows = davidson(data)?;
-    rows.extend(toxigen(data)?.into_iter().map(|row| Row { weight: 2.0, ..row }));
+    rows.extend(toxigen(data)?.into_iter().map(|row| Row { weight: 3.0, ..row }));
     let mut rated = Vec::new();
     for name in VADER_FILES {
         rated.extend(vader(data, name)?.into_iter().filter(|rated| name != "tweets" || rated.rating >= 0.0));
