@@ -312,7 +312,7 @@ fn problems_say_what_where_and_how() {
             "interventions: []",
             "s.yaml:1:1: the suite has no `version`; add `version: 1`, and raise it whenever the suite's content changes\n\
              s.yaml:2:1: the suite has no key `interventions`; it can have suite, version, description, source, license, private, axes, \
-             factors, templates, cases_from, design, probes, scorers, lexicon, outcomes, gate and benchmark",
+             factors, templates, cases_from, design, probes, scorers, similarity, lexicon, outcomes, gate and benchmark",
         ),
         (
             "      man: [{ name: Ben, they: he }, { name: Tom, they: he }]\n",

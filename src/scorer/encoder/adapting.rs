@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::batches::in_batches;
 use super::bert::Layer;
+use super::layers::Activation;
 use super::weights::Weights;
 use super::{Encoded, TextEncoder};
 
@@ -46,9 +47,14 @@ impl TextEncoder {
     /// The tensors of some blocks. `modules` are the linear layers by BERT's names, such as `attention.self.query`.
     ///
     /// # Errors
-    /// As when the encoder was loaded.
+    /// As when the encoder was loaded; another activation than the exact GELU.
     pub fn layer_tensors(&self, blocks: Range<usize>, modules: &[&str]) -> Result<Vec<LayerTensors>> {
         let config = self.bert.config();
+        ensure!(
+            config.activation == Activation::Gelu,
+            "adapters are trained on encoders with the exact GELU, but this one has {:?}; use --kind linear or mlp",
+            config.activation
+        );
         let mut weights = self.weights()?;
         let mut pair = |name: &str, shape: [usize; 2]| -> Result<(Vec<f32>, Vec<f32>)> {
             let weight = match shape {

@@ -102,6 +102,12 @@ pub fn train(
     encoder_name: &str,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Head> {
+    let all = encoder.layers();
+    ensure!(
+        options.kind != Kind::Lora || (1..=all).contains(&options.layers),
+        "the encoder has {all} layers, so {} of them cannot have adapters; give --layers 1 to {all}",
+        options.layers
+    );
     let (fitted, held_out) = table.split();
     let weights = table.balanced(&fitted, options.class_weights);
     let targets: Vec<f32> =
@@ -169,11 +175,6 @@ fn lora(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Tensors> {
     let all = encoder.layers();
-    ensure!(
-        (1..=all).contains(&options.layers),
-        "the encoder has {all} layers, so {} of them cannot have adapters; give --layers 1 to {all}",
-        options.layers
-    );
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
     // The output starts at the best one for the encoder as it is (Kumar et al. 2022).
     let start = regression::fit(rows, options.l2)?;
@@ -258,6 +259,13 @@ fn papers(
         (None, 2) => Some(vec![0.0, 1.0]),
         (None, _) => None,
     };
+    if let Some(values) = &values {
+        ensure!(
+            values.len() == table.labels.len() && values.iter().all(|v| (0.0..=1.0).contains(v)),
+            "the card gives the values {values:?} to the labels {:?}; give one in [0, 1] to each",
+            table.labels
+        );
+    }
     let name = card.name.as_deref().unwrap_or(name);
     let meaning = card.meaning.clone().unwrap_or_else(|| match values {
         Some(_) if table.labels.len() == 2 => {

@@ -231,6 +231,7 @@ mod tests {
         assert!(error("text,label\nx,\n").contains("row 2: the label is empty"));
         assert!(error("text,label,weight\nx,y,-1\n").contains("row 2: weight -1"));
         assert!(error(&rows(30, |_| "y".into())).contains("two labels or more"));
-        assert!(error("text,label\nx,y\nz,w\n").contains("held"));
+        let error = parse(rows(20, |i| ["a", "b"][i % 2].into()).as_bytes(), None, 1e-9, 0).unwrap_err();
+        assert!(error.to_string().contains("no row to measure by"), "{error}");
     }
 }
