@@ -18,7 +18,7 @@ const CONSTRUCTS: [(&str, &[&str]); 4] = [
     ("sentiment", &["sentiment", "vader", "sentiment-twitter", "sentiment-sst2", "sentiment-stars"]),
     ("toxicity", &["toxicity", "toxic-bert", "toxicity-roberta"]),
     ("regard", &["regard", "regard-bert"]),
-    ("refusal", &["refusal", "rejection-roberta"]),
+    ("refusal", &["refusal", "refusal_head", "rejection-roberta"]),
 ];
 
 /// Fills in the offset that was measured for the row's group, the gap without it, and the offset that would take the finding away.

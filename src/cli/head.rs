@@ -117,7 +117,7 @@ enum KindName {
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// sentiment, toxicity, regard, or a head's file
+    /// sentiment, toxicity, regard, refusal_head, or a head's file
     #[arg(value_name = "HEAD")]
     head: String,
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -160,6 +160,7 @@ enum RecipeName {
     Sentiment,
     Toxicity,
     Regard,
+    Refusal,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -350,6 +351,7 @@ fn data(args: &DataArgs) -> Result<()> {
         RecipeName::Sentiment => Recipe::Sentiment,
         RecipeName::Toxicity => Recipe::Toxicity,
         RecipeName::Regard => Recipe::Regard,
+        RecipeName::Refusal => Recipe::Refusal,
     };
     let rows = recipe.rows(args.data.as_deref())?;
     let mut file = beside(&args.out)?;

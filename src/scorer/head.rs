@@ -1,7 +1,7 @@
 //! Keeps small heads: what is fitted on a sentence encoder, with where it came from and what it can do.
 //!
 //! A head is one safetensors file, far below a megabyte, written by `tiltmeter head train`. Its papers stand in the
-//! file's header as JSON under the key `tiltmeter`. Three heads are embedded in the program.
+//! file's header as JSON under the key `tiltmeter`. Four heads are embedded in the program.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -514,13 +514,14 @@ fn digest(tensors: &BTreeMap<String, Stored>) -> String {
 }
 
 /// The heads that the program carries.
-pub const EMBEDDED: [&str; 3] = ["sentiment", "toxicity", "regard"];
+pub const EMBEDDED: [&str; 4] = ["sentiment", "toxicity", "regard", "refusal_head"];
 
 static HEADS: LazyLock<Vec<Head>> = LazyLock::new(|| {
-    let files: [&[u8]; 3] = [
+    let files: [&[u8]; 4] = [
         include_bytes!("heads/sentiment.safetensors"),
         include_bytes!("heads/toxicity.safetensors"),
         include_bytes!("heads/regard.safetensors"),
+        include_bytes!("heads/refusal_head.safetensors"),
     ];
     files.into_iter().map(|bytes| Head::from_bytes(bytes).expect("the embedded heads are read by a test")).collect()
 });

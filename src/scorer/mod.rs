@@ -139,12 +139,13 @@ fn is_empty(answer: &Answer<'_>) -> bool {
 }
 
 /// Every scorer by name, in the order in which messages list them.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     "sentiment",
     "toxicity",
     "regard",
     "vader",
     "refusal",
+    "refusal_head",
     "length",
     "readability",
     "agency",

@@ -21,6 +21,7 @@ pub enum Recipe {
     Sentiment,
     Toxicity,
     Regard,
+    Refusal,
 }
 
 /// A labelled text on its way into a training file.
@@ -37,7 +38,8 @@ pub struct Row {
 }
 
 impl Recipe {
-    /// The rows of the training file. `data` is the folder that holds vader/, davidson/ and toxigen/; regard needs none.
+    /// The rows of the training file. `data` is the folder that holds vader/, davidson/ and toxigen/; regard and
+    /// refusal need none.
     ///
     /// # Errors
     /// A missing or malformed file, by name and line.
@@ -47,6 +49,7 @@ impl Recipe {
             Recipe::Sentiment => sentiment(folder()?),
             Recipe::Toxicity => toxicity(folder()?),
             Recipe::Regard => sentences::regard(),
+            Recipe::Refusal => sentences::refusals(),
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::recipe::{NOT_TOXIC, Row, TOXIC, row};
+use crate::cell::unprotect;
 
 /// prompts/heads/neutral-identity.yaml
 #[derive(Deserialize)]
@@ -54,6 +55,7 @@ const NEUTRAL: (&str, &str) =
     ("prompts/heads/neutral-identity.yaml", include_str!("../../../prompts/heads/neutral-identity.yaml"));
 const CHARGED: (&str, &str) = ("prompts/heads/charged.yaml", include_str!("../../../prompts/heads/charged.yaml"));
 const REGARD: (&str, &str) = ("prompts/heads/regard.yaml", include_str!("../../../prompts/heads/regard.yaml"));
+const REFUSALS: (&str, &str) = ("prompts/heads/refusals.csv", include_str!("../../../prompts/heads/refusals.csv"));
 
 fn list<T: DeserializeOwned>((file, text): (&str, &str)) -> Result<T> {
     serde_saphyr::from_str(text).with_context(|| file.to_owned())
@@ -114,6 +116,21 @@ pub fn regard() -> Result<Vec<Row>> {
                 rows.extend(filled.filter_map(|sentence| row(&sentence, label, REGARD.0, phrase)));
             }
         }
+    }
+    Ok(rows)
+}
+
+/// Labelled answers: refusals of several styles, and answers of which many look like one.
+pub fn refusals() -> Result<Vec<Row>> {
+    #[derive(Deserialize)]
+    struct Line {
+        text: String,
+        label: String,
+    }
+    let mut rows = Vec::new();
+    for (i, line) in csv::Reader::from_reader(REFUSALS.1.as_bytes()).deserialize().enumerate() {
+        let line: Line = line.with_context(|| format!("{}, row {}", REFUSALS.0, i + 2))?;
+        rows.extend(row(unprotect(&line.text), &line.label, REFUSALS.0, ""));
     }
     Ok(rows)
 }
