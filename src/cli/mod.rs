@@ -1,6 +1,7 @@
 //! Parses the command line and hands over to one file a subcommand.
 
 pub mod ask;
+pub mod associate;
 pub mod audit;
 pub mod check;
 pub mod engine;
@@ -53,9 +54,11 @@ enum Command {
     Audit(audit::Args),
     #[command(after_help = score::EXAMPLES)]
     Score(score::Args),
+    #[command(after_help = associate::EXAMPLES)]
+    Associate(associate::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
-    #[command(after_help = HEAD_EXAMPLES)]
+    #[command(after_help = head::EXAMPLES)]
     Head(head::HeadArgs),
 }
 
@@ -72,10 +75,6 @@ Examples:
   tiltmeter model list
   tiltmeter model fetch smollm2-135m-instruct
   tiltmeter model inspect ./model.gguf";
-
-const HEAD_EXAMPLES: &str = "\
-Examples:
-  tiltmeter head train labels.csv --kind lora -o mine.safetensors";
 
 /// The exit code of a command whose results are complete.
 fn done(outcome: Result<()>) -> Result<ExitCode> {
@@ -95,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => done(report::run(&args)),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),
+        Command::Associate(args) => done(associate::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

@@ -3,7 +3,7 @@
 mod again;
 mod columns;
 mod csv_record;
-mod rows;
+pub mod rows;
 mod sheet;
 
 use std::io::{self, BufWriter, Write};
@@ -178,11 +178,7 @@ fn spec(name: &str, args: &Args) -> Result<ScorerSpec> {
 type Scorers = Vec<Box<dyn Scorer>>;
 
 /// The scorers, and the sentence encoder where one of them needs it.
-fn build(
-    specs: &[ScorerSpec],
-    max_new_tokens: usize,
-    args: &Args,
-) -> Result<(Scorers, Option<Arc<TextEncoder>>)> {
+fn build(specs: &[ScorerSpec], max_new_tokens: usize, args: &Args) -> Result<(Scorers, Option<Arc<TextEncoder>>)> {
     let open = args.engine.options();
     let encoder = if scorer::needs_encoder(specs) {
         let files = files::resolve_encoder(scorer::ENCODER, &Access::new(open.offline, open.quiet))?;

@@ -1,6 +1,7 @@
 //! Turns texts into numbers with a declared range: classifiers, heads on a sentence encoder, lexicons, rules, counts of words.
 
 pub mod adapted;
+pub mod association;
 pub mod audit;
 pub mod classifier;
 pub mod encoder;
