@@ -48,7 +48,7 @@ with gender-at-work.yaml:
 pub fn run(args: &Args) -> Result<()> {
     let mut counts = Counts::new(&Lists::read(&args.lists)?);
     let mut rows = Rows::open(&args.file, &args.text)?;
-    while let Some(row) = rows.next()? {
+    while let Some(row) = rows.next_row()? {
         if let Ok(text) = &row.text {
             counts.add(text);
         }

@@ -201,7 +201,7 @@ fn train(args: &TrainArgs) -> Result<()> {
 
     let stem = args.out.file_stem().map_or_else(|| "head".into(), |stem| stem.to_string_lossy().into_owned());
     let mut shown = Shown { quiet: args.quiet, is_terminal: std::io::stderr().is_terminal(), tenths: 0 };
-    let head = train::train(&table, &card, &stem, &options(args), &encoder, files.label(), &mut |progress| {
+    let head = train::train(&table, &card, &stem, &options(args), &encoder, &args.encoder, &mut |progress| {
         shown.show(progress)
     })?;
     file.write_all(&head.to_bytes()).context("cannot write the head")?;

@@ -3,7 +3,7 @@
 mod again;
 mod columns;
 mod csv_record;
-pub mod rows;
+pub(super) mod rows;
 mod sheet;
 
 use std::io::{self, BufWriter, Write};
@@ -195,7 +195,7 @@ fn score<W: Write>(rows: &mut Rows, columns: &Columns<'_>, mut sheet: Sheet<W>, 
     let mut chunk: Vec<Row> = Vec::new();
     let mut bytes = 0;
     loop {
-        let row = rows.next()?;
+        let row = rows.next_row()?;
         let is_end = row.is_none();
         if let Some(row) = row {
             if let Cells::Json(object) = &row.cells

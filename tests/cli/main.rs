@@ -1,8 +1,10 @@
 //! Runs the whole program on the scripted model: no network, no accelerator, no model files.
 
 mod ask;
+mod associate;
 mod audit;
 mod errors;
+mod head;
 mod import;
 mod import_text;
 mod layering;

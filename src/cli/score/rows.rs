@@ -121,7 +121,7 @@ impl Rows {
     ///
     /// # Errors
     /// A record that is not of the file's kind, with its line.
-    pub fn next(&mut self) -> Result<Option<Row>> {
+    pub fn next_row(&mut self) -> Result<Option<Row>> {
         let line = self.line + 1;
         match self.layout {
             Layout::Csv { .. } => {

@@ -18,7 +18,7 @@ const UNDECIDED: std::ops::RangeInclusive<f64> = 0.375..=0.625;
 pub struct Table {
     /// After [`clean`].
     pub texts: Vec<String>,
-    /// (rows, outputs), see [`super::regression::Rows`].
+    /// (rows, outputs), as the linear fit takes them: one output for two labels.
     pub targets: Vec<f32>,
     /// 1 for two labels or for numbers, else one a label.
     pub outputs: usize,
