@@ -18,6 +18,7 @@ use tiltmeter::scorer::classifier::Classifier;
 use tiltmeter::scorer::encoder::TextEncoder;
 use tiltmeter::scorer::encoder::sequence::SequenceClassifier;
 use tiltmeter::scorer::head::embedded;
+use tiltmeter::stats::subgroup_auc;
 
 /// Some numbers of the texts, so that nothing is computed in vain.
 type Run = dyn Fn(&[&str]) -> Result<Vec<f32>>;
@@ -90,6 +91,10 @@ fn changes(model: &str, lines: &str, head: &str) -> Result<()> {
     };
     let (exact, rounded) = (scores(Precision::F32)?, scores(Precision::Int8)?);
     let moved: Vec<f64> = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs()).collect();
+    let auroc = |scores: &[f64]| {
+        let pairs: Vec<(f64, bool)> = scores.iter().copied().zip(truths.iter().copied()).collect();
+        subgroup_auc::auroc(&pairs).context("labels of both kinds")
+    };
     println!(
         "{{\"head\": \"{}\", \"texts\": {}, \"largest_change\": {:.4}, \"mean_change\": {:.5}, \"auroc_f32\": {:.5}, \
          \"auroc_int8\": {:.5}}}",
@@ -97,21 +102,8 @@ fn changes(model: &str, lines: &str, head: &str) -> Result<()> {
         texts.len(),
         moved.iter().copied().fold(0.0, f64::max),
         moved.iter().sum::<f64>() / moved.len() as f64,
-        auroc(&exact, &truths),
-        auroc(&rounded, &truths)
+        auroc(&exact)?,
+        auroc(&rounded)?
     );
     Ok(())
-}
-
-/// The share of pairs of a true and a false row that are ranked right, ties half.
-fn auroc(scores: &[f64], truths: &[bool]) -> f64 {
-    let of = |truth| scores.iter().zip(truths).filter(move |(_, t)| **t == truth).map(|(score, _)| *score);
-    let (mut won, mut pairs) = (0.0, 0.0);
-    for positive in of(true) {
-        for negative in of(false) {
-            pairs += 1.0;
-            won += if positive > negative { 1.0 } else { f64::from(positive == negative) / 2.0 };
-        }
-    }
-    won / pairs
 }

@@ -10,9 +10,9 @@ use tiltmeter::model::files::{Access, resolve_encoder};
 use tiltmeter::scorer::encoder::TextEncoder;
 use tiltmeter::scorer::head::{EMBEDDED, embedded};
 use tiltmeter::scorer::train::parse;
-use tiltmeter::scorer::train::quality::auroc;
 use tiltmeter::scorer::train::recipe::{Recipe, to_csv};
 use tiltmeter::scorer::{Answer, Scored, Scorer, Setting, build, needs_encoder};
+use tiltmeter::stats::subgroup_auc::auroc;
 use tiltmeter::suite::{MaskList, ScorerSpec};
 
 /// One encoder for all tests, from the caches alone.
@@ -181,10 +181,10 @@ fn the_heads_rank_held_out_rows_as_their_papers_say() {
             .take(300)
             .collect();
         let texts: Vec<&str> = chosen.iter().map(|&i| table.texts[i].as_str()).collect();
-        let truths: Vec<bool> = chosen.iter().map(|&i| table.truths[i] == Some(1)).collect();
+        let truths = chosen.iter().map(|&i| table.truths[i] == Some(1));
         let scorer = scorer(name, Some(encoder.clone()));
         let scores: Vec<f64> = score(scorer.as_ref(), &texts, &MaskList::default()).iter().map(value).collect();
-        let got = auroc(&scores, &truths).unwrap();
+        let got = auroc(&scores.into_iter().zip(truths).collect::<Vec<_>>()).unwrap();
         let said = papers.quality.iter().find(|quality| quality.on == part).unwrap().auroc.unwrap()[0];
         eprintln!("{part}: AUROC {got:.3} on {} rows, papers say {said}", texts.len());
         assert!((got - said).abs() < 0.05, "{part}: {got} {said}");

@@ -32,17 +32,8 @@ pub(super) fn estimates<'a>(block: &'a Block<'a>) -> Vec<Estimate<'a>> {
     let groups = axis.groups.iter().map(String::as_str);
     let tested = groups.filter(|group| axis.reference.as_deref() != Some(group));
     let estimates = tested.map(|group| {
-        let others: Vec<&str> = match axis.reference.as_deref() {
-            Some(reference) => vec![reference],
-            // Groups without any score cannot be part of the rest: they would leave no complete cluster to anyone.
-            None => axis
-                .groups
-                .iter()
-                .map(String::as_str)
-                .filter(|other| *other != group && !axis.controls.iter().any(|control| control == other))
-                .filter(|other| block.scores.group(other).is_some())
-                .collect(),
-        };
+        let groups = axis.groups.iter().map(String::as_str);
+        let others = axis.others(group, groups, |other| block.scores.group(other).is_some());
         let gap = contrast(block, &block.scores, group, &others)
             .map(|contrast| paired_gap(&block.scores, &contrast, block.scorer.width()));
         Estimate { block, group, others, gap }

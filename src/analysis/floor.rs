@@ -122,15 +122,8 @@ fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, be
     let width = plan.scorer(scorer).map_or(f64::INFINITY, |scorer| scorer.width());
     let tested = groups.iter().filter(|group| axis.reference.as_deref() != Some(**group));
     let rows = tested.map(|group| {
-        let others: Vec<&str> = match axis.reference.as_deref() {
-            Some(reference) => vec![reference],
-            None => {
-                let is_other =
-                    |other: &&&str| *other != group && !axis.controls.iter().any(|control| control == **other);
-                let has_score = |other: &&&str| clusters.values().any(|cluster| cluster.contains_key(**other));
-                groups.iter().filter(is_other).filter(has_score).copied().collect()
-            }
-        };
+        let has_score = |other: &str| clusters.values().any(|cluster| cluster.contains_key(other));
+        let others = axis.others(group, groups.iter().copied(), has_score);
         let apart: Vec<Apart> = clusters
             .values()
             .filter_map(|cluster| {

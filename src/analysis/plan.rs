@@ -38,6 +38,25 @@ pub struct AxisPlan {
     pub without: Vec<String>,
 }
 
+impl AxisPlan {
+    /// What a group is compared with: the reference, or the rest of `groups` but for controls and groups without any score, which would
+    /// leave no complete cluster to anyone.
+    pub(super) fn others<'a>(
+        &'a self,
+        group: &str,
+        groups: impl Iterator<Item = &'a str>,
+        has_score: impl Fn(&str) -> bool,
+    ) -> Vec<&'a str> {
+        match &self.reference {
+            Some(reference) => vec![reference],
+            None => groups
+                .filter(|other| *other != group && !self.controls.iter().any(|control| control == other))
+                .filter(|other| has_score(other))
+                .collect(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScorerPlan {
     pub name: String,

@@ -3,18 +3,18 @@
 mod table;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::ValueEnum;
 
+use super::engine::start_threads;
 use super::progress::Progress;
 use super::{named, output};
 use crate::model::OpenOptions;
-use crate::model::files::{self, Access};
+use crate::model::files::Access;
+use crate::model::precision::Precision;
 use crate::scorer::audit::carriers::Carriers;
 use crate::scorer::audit::{Row, ScoredText, audit, labelled};
-use crate::scorer::encoder::TextEncoder;
 use crate::scorer::head::embedded;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::load::{Outside, load_axes, load_named_or_path};
@@ -90,9 +90,7 @@ Examples:
   tiltmeter audit sentiment --format csv --texts texts.csv -o audit.csv";
 
 pub fn run(args: &Args) -> Result<()> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("--threads")?;
-    }
+    start_threads(args.threads)?;
     let outside = if args.allow_outside { Outside::Allowed } else { Outside::Refused };
     let suite = args.suite.as_deref().map(|name| load_named_or_path(name, outside)).transpose()?;
     let axes = axes(suite.as_ref(), &args.axes)?;
@@ -185,8 +183,7 @@ fn scorers(args: &Args, suite: Option<&Suite>) -> Result<Vec<Box<dyn Scorer>>> {
         }
     };
     let encoder = if scorer::needs_encoder(&specs) {
-        let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.offline, args.quiet))?;
-        Some(Arc::new(TextEncoder::from_files(&files)?))
+        Some(scorer::open_encoder(scorer::ENCODER, Precision::F32, &Access::new(args.offline, args.quiet))?)
     } else {
         None
     };

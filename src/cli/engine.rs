@@ -64,11 +64,16 @@ impl EngineArgs {
 
     /// Starts the threads that all computing shares; to be called before any of it.
     pub fn start_threads(&self) -> Result<()> {
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("--threads")?;
-        }
-        Ok(())
+        start_threads(self.threads)
     }
+}
+
+/// Starts the threads that all computing shares: as many as there are cores unless it is said.
+pub fn start_threads(threads: Option<u16>) -> Result<()> {
+    if let Some(threads) = threads {
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("--threads")?;
+    }
+    Ok(())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

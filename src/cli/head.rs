@@ -3,18 +3,19 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::engine::start_threads;
 use super::output::{self, Format};
-use crate::model::files::{Access, resolve_encoder};
-use crate::scorer::encoder::TextEncoder;
+use crate::model::files::Access;
+use crate::model::precision::Precision;
 use crate::scorer::head::{self, Head, Kind, Papers};
 use crate::scorer::train::exam::{self, Figure};
 use crate::scorer::train::recipe::{self, Recipe};
 use crate::scorer::train::{self, Card, Options, Progress};
+use crate::scorer::{ENCODER, open_encoder};
 
 /// Train classifier heads, and show what they are
 #[derive(Debug, Args)]
@@ -152,9 +153,6 @@ struct ExamineArgs {
     quiet: bool,
 }
 
-/// Catalog name of the sentence encoder that the embedded heads were fitted on.
-const ENCODER: &str = "minilm-l6";
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum RecipeName {
     Sentiment,
@@ -187,17 +185,14 @@ pub fn run(args: HeadArgs) -> Result<()> {
 }
 
 fn train(args: &TrainArgs) -> Result<()> {
-    if let Some(threads) = args.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().context("--threads")?;
-    }
+    start_threads(args.threads)?;
     // What can fail early does so before minutes of encoding: the data, the place of the file, the encoder.
     let mut card = args.card.as_deref().map(Card::read).transpose()?.unwrap_or_default();
     card.name = args.name.clone().or(card.name);
     card.license = args.license.clone().or(card.license);
     let table = train::read(&args.data, card.labels.as_deref(), args.held_out, args.seed)?;
     let mut file = beside(&args.out)?;
-    let files = resolve_encoder(&args.encoder, &Access::new(args.offline, args.quiet))?;
-    let encoder = Arc::new(TextEncoder::from_files(&files)?);
+    let encoder = open_encoder(&args.encoder, Precision::F32, &Access::new(args.offline, args.quiet))?;
 
     let stem = args.out.file_stem().map_or_else(|| "head".into(), |stem| stem.to_string_lossy().into_owned());
     let mut shown = Shown { quiet: args.quiet, is_terminal: std::io::stderr().is_terminal(), tenths: 0 };
@@ -361,8 +356,7 @@ fn data(args: &DataArgs) -> Result<()> {
 }
 
 fn examine(args: &ExamineArgs) -> Result<()> {
-    let files = resolve_encoder(ENCODER, &Access::new(args.offline, args.quiet))?;
-    let encoder = Arc::new(TextEncoder::from_files(&files)?);
+    let encoder = open_encoder(ENCODER, Precision::F32, &Access::new(args.offline, args.quiet))?;
     let figures = exam::examine(&args.data, &encoder, &mut |stage| {
         if !args.quiet {
             eprintln!("{stage}");

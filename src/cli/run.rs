@@ -18,7 +18,8 @@ use self::measure::Instruments;
 use self::source::Source;
 use super::engine::EngineArgs;
 use super::output::{self, Format};
-use crate::model::files::{self, Access};
+use crate::model::files::Access;
+use crate::model::precision::Precision;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::expand::expand;
@@ -143,8 +144,8 @@ fn encoder(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Option<Arc<Text
     if !suites.iter().any(|(suite, _)| needs_it(suite)) {
         return Ok(None);
     }
-    let files = files::resolve_encoder(scorer::ENCODER, &Access::new(args.engine.offline, args.engine.quiet))?;
-    Ok(Some(Arc::new(TextEncoder::from_files(&files)?)))
+    let access = Access::new(args.engine.offline, args.engine.quiet);
+    scorer::open_encoder(scorer::ENCODER, Precision::F32, &access).map(Some)
 }
 
 /// The scorers of each suite.

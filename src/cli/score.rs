@@ -19,7 +19,7 @@ use self::sheet::{Format, Sheet};
 use super::engine::EngineArgs;
 use super::progress::say;
 use super::{named, output};
-use crate::model::files::{self, Access};
+use crate::model::files::Access;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::ScorerSpec;
@@ -181,8 +181,7 @@ type Scorers = Vec<Box<dyn Scorer>>;
 fn build(specs: &[ScorerSpec], max_new_tokens: usize, args: &Args) -> Result<(Scorers, Option<Arc<TextEncoder>>)> {
     let open = args.engine.options();
     let encoder = if scorer::needs_encoder(specs) {
-        let files = files::resolve_encoder(scorer::ENCODER, &Access::new(open.offline, open.quiet))?;
-        Some(Arc::new(TextEncoder::from_files_in(&files, open.precision)?))
+        Some(scorer::open_encoder(scorer::ENCODER, open.precision, &Access::new(open.offline, open.quiet))?)
     } else {
         None
     };

@@ -1,12 +1,12 @@
 //! Scores answers by a small head on sentence vectors, with the group words hidden first.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 
 use super::adapted::AdaptedEncoder;
+use super::distinct::Distinct;
 use super::encoder::TextEncoder;
 use super::head::Head;
 use super::{Answer, ScoreInfo, Scored, Scorer, is_empty, web_text};
@@ -43,18 +43,11 @@ impl Classifier {
     /// A text that the tokenizer refuses.
     pub fn of_texts(&self, texts: &[&str]) -> Result<Vec<Vec<f64>>> {
         let clean: Vec<String> = texts.iter().map(|text| web_text::clean(text)).collect();
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut distinct: Vec<&str> = Vec::new();
-        for text in &clean {
-            places.entry(text).or_insert_with(|| {
-                distinct.push(text);
-                distinct.len() - 1
-            });
-        }
-        let encoded = self.encoder.encode(&distinct)?;
-        let cut = clean.iter().filter(|text| encoded.truncated[places[text.as_str()]]).count();
+        let Distinct { texts, places } = Distinct::of(clean.iter().map(String::as_str));
+        let encoded = self.encoder.encode(&texts)?;
+        let cut = places.iter().filter(|&&place| encoded.truncated[place]).count();
         self.truncated.set(self.truncated.get() + cut);
-        Ok(clean.iter().map(|text| self.head.probabilities(encoded.row(places[text.as_str()]))).collect())
+        Ok(places.into_iter().map(|place| self.head.probabilities(encoded.row(place))).collect())
     }
 }
 

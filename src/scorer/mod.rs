@@ -4,6 +4,7 @@ pub mod adapted;
 pub mod association;
 pub mod audit;
 pub mod classifier;
+mod distinct;
 pub mod encoder;
 pub mod head;
 pub mod hurtful;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use self::raw::Raw;
 use self::sequence_classifier::{ClassifierScorer, ScoreOptions};
 use crate::model::files::{Access, resolve_encoder};
+use crate::model::precision::Precision;
 use crate::model::{self, OpenOptions};
 use crate::suite::scorer::{Better, HeadSpec, Mask};
 use crate::suite::{MaskList, ScorerKind, ScorerSpec};
@@ -158,6 +160,15 @@ pub const NAMES: [&str; 12] = [
 /// Catalog name of the sentence encoder that the embedded heads were fitted on.
 pub const ENCODER: &str = "minilm-l6";
 
+/// Finds a sentence encoder, fetching it if need be, and loads it.
+///
+/// # Errors
+/// An encoder that cannot be had, or that is none.
+pub fn open_encoder(name: &str, precision: Precision, access: &Access) -> Result<Arc<encoder::TextEncoder>> {
+    let files = resolve_encoder(name, access)?;
+    Ok(Arc::new(encoder::TextEncoder::from_files_in(&files, precision)?))
+}
+
 /// What scorers are built with.
 pub struct Setting {
     /// The sentence encoder that the embedded heads were fitted on; only [`needs_encoder`] needs it.
@@ -268,13 +279,8 @@ fn head_of(name: &str, spec: &HeadSpec, setting: &Setting) -> Result<classifier:
     let wanted = &head.papers.encoder;
     let encoder = match &setting.encoder {
         Some(encoder) if encoder.digest() == wanted.digest => Arc::clone(encoder),
-        _ => {
-            let files = resolve_encoder(&wanted.name, &Access::new(setting.open.offline, setting.open.quiet))
-                .with_context(|| {
-                    format!("the head {} was trained on the encoder {}", spec.file.display(), wanted.name)
-                })?;
-            Arc::new(encoder::TextEncoder::from_files(&files)?)
-        }
+        _ => open_encoder(&wanted.name, Precision::F32, &Access::new(setting.open.offline, setting.open.quiet))
+            .with_context(|| format!("the head {} was trained on the encoder {}", spec.file.display(), wanted.name))?,
     };
     head.rename(name, spec)?;
     classifier::Classifier::new(&head, encoder)

@@ -3,12 +3,12 @@
 //! A classifier is named by a catalog name, a folder or a hub id; the catalog's own bring the map from their labels to one
 //! score. Tokens, encoder and head are left to [`super::encoder::sequence`].
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::distinct::Distinct;
 use super::encoder::sequence::{Output, SequenceClassifier};
 use super::{Answer, Direction, ScoreInfo, Scored, Scorer, is_empty};
 use crate::model::catalog::{self, Better, Preset};
@@ -59,20 +59,15 @@ impl Classifier {
     /// # Errors
     /// As [`SequenceClassifier::logits`].
     pub fn label_scores(&self, texts: &[&str], output: Option<Output>) -> Result<Vec<Option<LabelScores>>> {
-        // A text that comes again is computed once.
-        let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut distinct: Vec<&str> = Vec::new();
-        for text in texts.iter().filter(|text| !text.trim().is_empty()) {
-            places.entry(text).or_insert_with(|| {
-                distinct.push(text);
-                distinct.len() - 1
-            });
-        }
-        let logits = self.model.logits(&distinct)?;
-        let cut = texts.iter().filter(|text| places.get(*text).is_some_and(|&place| logits.truncated[place])).count();
+        let is_blank = |text: &&str| text.trim().is_empty();
+        let distinct = Distinct::of(texts.iter().copied().filter(|text| !is_blank(text)));
+        let logits = self.model.logits(&distinct.texts)?;
+        let cut = distinct.places.iter().filter(|&&place| logits.truncated[place]).count();
         self.truncated.fetch_add(cut, Ordering::Relaxed);
         let output = output.unwrap_or(self.model.output());
-        Ok(texts.iter().map(|text| places.get(text).map(|&place| output.apply(logits.row(place)))).collect())
+        let mut places = distinct.places.into_iter();
+        let mut next = || places.next().map(|place| output.apply(logits.row(place)));
+        Ok(texts.iter().map(|text| if is_blank(text) { None } else { next() }).collect())
     }
 }
 

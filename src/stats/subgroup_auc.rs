@@ -36,14 +36,13 @@ pub struct SubgroupAuc {
     pub fnr_overall: Option<f64>,
 }
 
-/// The exponent of [`SubgroupAuc::generalised`]: low enough that the worst of the three rules (the value of the Jigsaw competition).
+/// The exponent of [`generalised_mean`]: low enough that the worst of the three rules (the value of the Jigsaw competition).
 const POWER: f64 = -5.0;
 
 impl SubgroupAuc {
     pub fn of(texts: &[Labelled], threshold: f64) -> SubgroupAuc {
         let pick =
             |keep: &dyn Fn(&Labelled) -> bool| texts.iter().copied().filter(|text| keep(text)).collect::<Vec<_>>();
-        let auc = |keep: &dyn Fn(&Labelled) -> bool| auroc(&pairs(&pick(keep), |text| text.positive));
         // Ranked by membership within one class: P(subgroup > background), ties half.
         let gap = |class: bool| {
             auroc(&pairs(&pick(&|text| text.positive == class), |text| text.in_subgroup)).map(|auc| auc - 0.5)
@@ -53,11 +52,12 @@ impl SubgroupAuc {
             means::mean(&marks)
         };
         let (above, below) = (|score: f64| score >= threshold, |score: f64| score < threshold);
+        let [subgroup, bpsn, bnsp] = three(texts);
         SubgroupAuc {
-            overall: auc(&|_| true),
-            subgroup: auc(&|text| text.in_subgroup),
-            bpsn: auc(&|text| text.positive != text.in_subgroup),
-            bnsp: auc(&|text| text.positive == text.in_subgroup),
+            overall: auroc(&pairs(texts, |text| text.positive)),
+            subgroup,
+            bpsn,
+            bnsp,
             positive_aeg: gap(true),
             negative_aeg: gap(false),
             fpr: share(&|text| !text.positive && text.in_subgroup, &above),
@@ -69,14 +69,30 @@ impl SubgroupAuc {
 
     /// Generalised mean of subgroup, BPSN and BNSP AUC, (Σ x⁻⁵ / 3)^(−1/5): near the worst of the three. `None` unless all are there.
     pub fn generalised(&self) -> Option<f64> {
-        let three = [self.subgroup?, self.bpsn?, self.bnsp?];
-        // The limit: 0 to the power −5 is no number.
-        if three.contains(&0.0) {
-            return Some(0.0);
-        }
-        let powers: Vec<f64> = three.iter().map(|auc| auc.powf(POWER)).collect();
-        Some(means::mean(&powers)?.powf(1.0 / POWER))
+        generalised_mean(&[self.subgroup?, self.bpsn?, self.bnsp?])
     }
+}
+
+/// Subgroup, BPSN and BNSP AUC alone, as [`SubgroupAuc`] has them.
+pub fn three(texts: &[Labelled]) -> [Option<f64>; 3] {
+    let auc = |keep: &dyn Fn(&&Labelled) -> bool| {
+        auroc(&texts.iter().filter(keep).map(|text| (text.score, text.positive)).collect::<Vec<_>>())
+    };
+    [
+        auc(&|text| text.in_subgroup),
+        auc(&|text| text.positive != text.in_subgroup),
+        auc(&|text| text.positive == text.in_subgroup),
+    ]
+}
+
+/// (Σ x⁻⁵ / n)^(−1/5): near the worst of some AUCs, of three kinds or of many subgroups. `None` without any.
+pub fn generalised_mean(aucs: &[f64]) -> Option<f64> {
+    // The limit: 0 to the power −5 is no number.
+    if aucs.contains(&0.0) {
+        return Some(0.0);
+    }
+    let powers: Vec<f64> = aucs.iter().map(|auc| auc.powf(POWER)).collect();
+    Some(means::mean(&powers)?.powf(1.0 / POWER))
 }
 
 fn pairs(texts: &[Labelled], class: impl Fn(&Labelled) -> bool) -> Vec<(f64, bool)> {

@@ -7,10 +7,11 @@ pub mod bleu;
 mod porter;
 pub mod rouge;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
+use super::distinct::Distinct;
 use super::encoder::TextEncoder;
 use crate::record::{PairRow, REST};
 use crate::stats::noise_floor::{Apart, Draw};
@@ -63,19 +64,9 @@ impl Distances {
         Ok(match metric {
             Similarity::Cosine => {
                 let encoder = encoder.context("similarity: cosine needs the sentence encoder, and none was given")?;
-                let mut places: HashMap<&str, usize> = HashMap::new();
-                let mut distinct: Vec<&str> = Vec::new();
-                let mut numbers = Vec::with_capacity(answers.len());
-                for answer in answers {
-                    let next = distinct.len();
-                    let place = *places.entry(&answer.text).or_insert(next);
-                    if place == next {
-                        distinct.push(&answer.text);
-                    }
-                    numbers.push(place);
-                }
-                let encoded = encoder.encode(&distinct)?;
-                Distances::Cosine(numbers, (0..distinct.len()).map(|text| encoded.row(text).to_vec()).collect())
+                let Distinct { texts, places } = Distinct::of(answers.iter().map(|answer| answer.text.as_str()));
+                let encoded = encoder.encode(&texts)?;
+                Distances::Cosine(places, (0..texts.len()).map(|text| encoded.row(text).to_vec()).collect())
             }
             Similarity::RougeL => Distances::RougeL(answers.iter().map(|answer| rouge::stems(&answer.text)).collect()),
             Similarity::Bleu => Distances::Bleu(answers.iter().map(|answer| words(&answer.text)).collect()),

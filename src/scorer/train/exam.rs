@@ -13,12 +13,13 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::quality::{auroc, measure};
+use super::quality::measure;
 use super::recipe::{self, Recipe};
 use super::table;
 use crate::scorer::classifier::Classifier;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{Scorer, head};
+use crate::stats::subgroup_auc::{Labelled, generalised_mean, three};
 use crate::suite::MaskList;
 
 /// One figure of one head on one set.
@@ -220,22 +221,18 @@ fn unintended_bias(head: &Classifier, identities: &[String], data: &Path) -> Res
 
 /// Generalised means over identities of the three AUCs.
 fn subgroup_figures(scores: &[f64], marks: &[(usize, bool)], rows: &[usize], identities: usize) -> [f64; 3] {
-    let mut sums = [0.0; 3];
-    let mut counts = [0.0; 3];
-    for identity in 0..identities {
-        // In the subgroup; its negatives against the others' positives; its positives against the others' negatives.
-        let wanted: [&dyn Fn(bool, bool) -> bool; 3] =
-            [&|inside, _| inside, &|inside, toxic| inside != toxic, &|inside, toxic| inside == toxic];
-        for (k, wanted) in wanted.iter().enumerate() {
-            let chosen = rows.iter().filter(|&&i| wanted(marks[i].0 == identity, marks[i].1));
-            let (scores, truths): (Vec<f64>, Vec<bool>) = chosen.map(|&i| (scores[i], marks[i].1)).unzip();
-            if let Some(auc) = auroc(&scores, &truths) {
-                sums[k] += auc.max(1e-6).powi(-5);
-                counts[k] += 1.0;
-            }
-        }
-    }
-    std::array::from_fn(|k| (sums[k] / counts[k]).powf(-0.2))
+    let of_identity = |identity: usize| {
+        let text = |&i: &usize| {
+            let (of, positive) = marks[i];
+            Labelled { score: scores[i], positive, in_subgroup: of == identity }
+        };
+        three(&rows.iter().map(text).collect::<Vec<_>>())
+    };
+    let aucs: Vec<[Option<f64>; 3]> = (0..identities).map(of_identity).collect();
+    std::array::from_fn(|k| {
+        let known: Vec<f64> = aucs.iter().filter_map(|aucs| aucs[k]).collect();
+        generalised_mean(&known).unwrap_or(f64::NAN)
+    })
 }
 
 /// Largest minus smallest mean score over identities, on sentences of which nothing is said but the identity.

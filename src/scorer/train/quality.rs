@@ -112,7 +112,8 @@ impl Order {
     }
 
     /// Mann and Whitney's estimate of the probability that a positive row scores above a negative one, ties half, each
-    /// row counted as often as `counts` says; none without rows of both kinds.
+    /// row counted as often as `counts` says; none without rows of both kinds. For rows that count once there is
+    /// [`crate::stats::subgroup_auc::auroc`]; here one sort serves all resamples.
     fn auroc(&self, counts: &[u32]) -> Option<f64> {
         let (mut below, mut wins, mut all_positives, mut start) = (0.0, 0.0, 0.0, 0);
         for &end in &self.ends {
@@ -144,14 +145,14 @@ fn round(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
 }
 
-/// The probability that a positive row scores above a negative one, ties half; none without rows of both kinds.
-pub fn auroc(scores: &[f64], truths: &[bool]) -> Option<f64> {
-    Order::of(scores, truths).auroc(&vec![1; scores.len()])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Every row once.
+    fn auroc(scores: &[f64], truths: &[bool]) -> Option<f64> {
+        Order::of(scores, truths).auroc(&vec![1; scores.len()])
+    }
 
     fn two(scores: &[f64]) -> Vec<Vec<f64>> {
         scores.iter().map(|&p| vec![1.0 - p, p]).collect()
