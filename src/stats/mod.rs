@@ -16,6 +16,7 @@ pub mod matrix;
 pub mod means;
 pub mod noise_floor;
 pub mod permutation;
+pub mod pilot;
 pub mod power;
 pub mod random;
 pub mod scorer_offset;
