@@ -54,7 +54,7 @@ fn numbers(list: &Value) -> Vec<f64> {
 }
 
 fn records(table: &Value) -> Vec<Record> {
-    let text = |cell: &Value| cell.as_str().unwrap().to_owned();
+    let text = |cell: &Value| cell.as_str().unwrap().into();
     let row = |row: &Value| Record {
         suite: "cases".into(),
         model: "m".into(),

@@ -115,7 +115,7 @@ fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, be
         let cluster = clusters.entry((&record.template, &record.context)).or_default();
         cluster.entry(&record.group).or_default().push(draw);
     }
-    let mut groups: Vec<&str> = records.iter().map(|record| record.group.as_str()).collect();
+    let mut groups: Vec<&str> = records.iter().map(|record| &*record.group).collect();
     groups.extend(axis.groups.iter().map(String::as_str));
     groups.sort_unstable();
     groups.dedup();

@@ -266,7 +266,7 @@ fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
     let Some(first) = records.first() else { return Ok(()) };
     for (index, record) in records.iter().enumerate() {
         let place = format!("record {} (row {} of the file with its header)", index + 1, index + 2);
-        if record.suite != plan.suite {
+        if *record.suite != *plan.suite {
             bail!(
                 "{place}: suite is {:?}, but the plan is for {:?}; analyse each suite by itself",
                 record.suite,

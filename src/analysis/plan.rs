@@ -119,11 +119,11 @@ impl Plan {
             groups: groups.into_iter().map(str::to_owned).collect(),
             ..AxisPlan::default()
         });
-        let scorers: BTreeSet<&str> = records.iter().map(|record| record.scorer.as_str()).collect();
+        let scorers: BTreeSet<&str> = records.iter().map(|record| &*record.scorer).collect();
         let scorers =
             scorers.into_iter().map(|name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
         Plan {
-            suite: records.first().map(|record| record.suite.clone()).unwrap_or_default(),
+            suite: records.first().map(|record| record.suite.to_string()).unwrap_or_default(),
             axes: axes.collect(),
             scorers: scorers.collect(),
             alpha: Plan::ALPHA,
