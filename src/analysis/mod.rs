@@ -22,7 +22,7 @@ use anyhow::{Result, bail};
 use rayon::prelude::*;
 
 pub use self::beside::Agreement;
-pub use self::decide::{decide, suite_verdict};
+pub use self::decide::{adjust, conclude, decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
 pub use crate::record::REST;
@@ -219,18 +219,40 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     plan.check()?;
     check_records(records, plan)?;
     let blocks = blocks(records, plan);
-    let (groups, gaps): (Vec<_>, Vec<_>) =
-        blocks.par_iter().map(|block| (group_rows(block, plan), contrast::estimates(block))).unzip();
-    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
-    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
-    rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
-    decide(&mut rows, plan.alpha);
-    let mut groups: Vec<GroupRow> = groups.into_iter().flatten().collect();
+    let rows = gap_rows(&blocks, plan, beside, 0);
+    let mut groups: Vec<GroupRow> = blocks.par_iter().flat_map_iter(|block| group_rows(block, plan)).collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
-    rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     let floors = floor::rows(records, plan, beside);
     let agreements = beside::agreements(&rows);
     Ok(Tables { groups, gaps: rows, floors, agreements })
+}
+
+/// The gaps of [`analyze_beside`] alone, in a family that has `elsewhere` further gaps in other records.
+///
+/// The family decides how many sign flips are drawn and what could be detected; [`adjust`] and [`conclude`] are for
+/// whoever has all of its rows.
+pub fn gaps(records: &[Record], plan: &Plan, beside: &Beside, elsewhere: usize) -> Result<Vec<GapRow>> {
+    plan.check()?;
+    check_records(records, plan)?;
+    Ok(gap_rows(&blocks(records, plan), plan, beside, elsewhere))
+}
+
+/// How many gaps of these records are adjusted together: those of declared outcomes that have data.
+pub fn family_size(records: &[Record], plan: &Plan) -> Result<usize> {
+    plan.check()?;
+    check_records(records, plan)?;
+    let of_block = |block: &Block<'_>| contrast::estimates(block).iter().filter(|gap| gap.is_in_family()).count();
+    Ok(blocks(records, plan).par_iter().map(of_block).sum())
+}
+
+fn gap_rows(blocks: &[Block<'_>], plan: &Plan, beside: &Beside, elsewhere: usize) -> Vec<GapRow> {
+    let estimates: Vec<_> = blocks.par_iter().flat_map_iter(contrast::estimates).collect();
+    let family = estimates.iter().filter(|estimate| estimate.is_in_family()).count() + elsewhere;
+    let mut rows: Vec<GapRow> = estimates.par_iter().map(|estimate| estimate.row(plan, family)).collect();
+    rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
+    decide(&mut rows, plan.alpha);
+    rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    rows
 }
 
 /// One axis under one scorer.

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod check;
 pub mod engine;
 pub mod expand;
+pub mod gate;
 pub mod head;
 pub mod import;
 pub mod model;
@@ -50,6 +51,8 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(gate::Args),
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
     #[command(after_help = score::EXAMPLES)]
@@ -68,7 +71,8 @@ Start with:
   tiltmeter run                 the suite first-look on the default model
   tiltmeter run my-suite.yaml --model org/name
 
-Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.";
+Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.
+Under --gate and of gate: 0 within limits; 1 a disparity or a regression; 3 inconclusive; 2 error.";
 
 const MODEL_EXAMPLES: &str = "\
 Examples:
@@ -84,7 +88,7 @@ fn done(outcome: Result<()>) -> Result<ExitCode> {
 /// Runs the command line; errors are printed once, here, and end with exit code 2.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(args) => done(run::run(&args)),
+        Command::Run(args) => run::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
@@ -92,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Gate(args) => gate::run(&args),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),
         Command::Associate(args) => done(associate::run(&args)),

@@ -155,7 +155,7 @@ pub fn write_gaps(rows: &[GapRow]) -> Vec<u8> {
     write(&gap(&GapRow::default()), rows.iter().map(gap))
 }
 
-fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Vec<(&'static str, Cell<'a>)>>) -> Vec<u8> {
+pub(super) fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Vec<(&'static str, Cell<'a>)>>) -> Vec<u8> {
     let names: Vec<&str> = header.iter().map(|(name, _)| *name).collect();
     let mut table = Table::new(&names);
     for row in rows {

@@ -9,8 +9,16 @@ use crate::record::table::number;
 
 /// `{"runs": [{suite, version, model, …, groups, disparity, findings}]}` and a line end.
 pub fn document(runs: &[Run]) -> String {
-    let document = json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() });
-    serde_json::to_string_pretty(&document).expect("a JSON value can be written") + "\n"
+    written(&json!({ "runs": runs.iter().map(run).collect::<Vec<_>>() }))
+}
+
+/// As [`document`], with what a gate says of the runs under `gate`.
+pub fn gated(runs: &[Run], gate: Value) -> String {
+    written(&json!({ "runs": runs.iter().map(run).collect::<Vec<_>>(), "gate": gate }))
+}
+
+fn written(document: &Value) -> String {
+    serde_json::to_string_pretty(document).expect("a JSON value can be written") + "\n"
 }
 
 fn run(run: &Run) -> Value {
@@ -50,7 +58,7 @@ fn outcome(outcome: &OutcomeEntry) -> Value {
     })
 }
 
-fn object(cells: Vec<(&'static str, Cell<'_>)>) -> Value {
+pub(super) fn object(cells: Vec<(&'static str, Cell<'_>)>) -> Value {
     let value = |cell| match cell {
         Cell::Text("") => Value::Null,
         Cell::Text(text) => json!(text),
