@@ -11,13 +11,18 @@ use tiltmeter::stats::power::{
 
 const FILE: &str = include_str!("fixtures/stats-cases/power.json");
 
+/// statsmodels stops its search for an effect at a step of 1e-5 (`xtol` of its root finder), and the file has what it found: the power
+/// there misses 0.8 by as much as 5e-6. Ours is searched to 1e-10, so that these two keys are compared at that step.
+const STEP_OF_STATSMODELS: [(&str, f64); 2] = [("mde_dz", 1e-5), ("mde", 1e-6)];
+
 /// |got − want| ≤ max(abs, rel · |want|), both 1e-9 unless the case says otherwise.
 fn check(case: &Value, key: &str, got: Option<f64>) {
     let place = format!("{} {key}", case["name"]);
     let want = case["expected"][key].as_f64().unwrap_or_else(|| panic!("{place} is expected to be a number"));
     let got = got.unwrap_or_else(|| panic!("{place} is undefined, want {want}"));
     let tolerance = |name: &str| case["tolerance"][key][name].as_f64().unwrap_or(1e-9);
-    let allowed = tolerance("abs").max(tolerance("rel") * want.abs());
+    let step = STEP_OF_STATSMODELS.iter().find(|(name, _)| *name == key).map_or(0.0, |(_, step)| *step);
+    let allowed = step.max(tolerance("abs")).max(tolerance("rel") * want.abs());
     assert!((got - want).abs() <= allowed, "{place}: got {got}, want {want} within {allowed}");
 }
 
