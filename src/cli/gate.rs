@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
+use super::declared::{Declared, DeclaredArgs};
 use super::{output, report};
 use crate::analysis::{self, Beside, GapRow, Plan};
 use crate::date::Date;
@@ -18,20 +19,19 @@ use crate::report::{gate as shown, sentence};
 /// Say by the exit code whether finished runs are within the limits that were declared
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Run folders, or folders that hold exactly the runs meant
+    /// Run folders, folders that hold exactly the runs meant, or files of records (to which the options from --reference on apply)
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
 
     #[command(flatten)]
     rules: Rules,
 
+    #[command(flatten)]
+    declared: DeclaredArgs,
+
     /// What p-values are adjusted over: each suite's outcomes by themselves, or all; all when the policy does not say
     #[arg(long, value_enum)]
     family: Option<FamilyArg>,
-
-    /// Whether an inconclusive outcome keeps the gate from passing; in place of what policy and suites say
-    #[arg(long, value_enum)]
-    on_inconclusive: Option<OnInconclusiveArg>,
 
     /// Folder that gate.csv is written into
     #[arg(short, long, value_name = "DIR")]
@@ -52,14 +52,18 @@ pub struct Rules {
     /// The day by which waivers expire; today in UTC when left out
     #[arg(long, value_name = "YYYY-MM-DD")]
     today: Option<Date>,
+
+    /// Whether an inconclusive outcome keeps the gate from passing; in place of what policy and suites say
+    #[arg(long, value_enum)]
+    on_inconclusive: Option<OnInconclusiveArg>,
 }
 
 /// `--gate` of a command that measures.
 #[derive(Debug, Default, clap::Args)]
 pub struct GateArgs {
-    /// End with 0 within limits, 1 on a disparity, 3 where it cannot be told
+    /// End with 0 within limits, 1 on a disparity or regression, 3 where it cannot be told
     #[arg(long)]
-    pub gate: bool,
+    gate: bool,
 
     #[command(flatten)]
     rules: Rules,
@@ -91,20 +95,11 @@ enum FamilyArg {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OnInconclusiveArg {
+enum OnInconclusiveArg {
     /// It does not pass: exit code 3
     Fail,
     /// It passes, and is said
     Warn,
-}
-
-impl OnInconclusiveArg {
-    pub fn rule(self) -> OnInconclusive {
-        match self {
-            OnInconclusiveArg::Fail => OnInconclusive::Fail,
-            OnInconclusiveArg::Warn => OnInconclusive::Warn,
-        }
-    }
 }
 
 /// Judges the runs, prints what the gate says, and ends with its code.
@@ -112,19 +107,22 @@ impl OnInconclusiveArg {
 /// # Errors
 /// On a policy with problems, a run that cannot be read, and runs of which nothing was declared.
 pub fn run(args: &Args) -> Result<ExitCode> {
-    let gate = Gate {
-        family: args.family.map(|family| match family {
-            FamilyArg::Suite => Family::Suite,
-            FamilyArg::All => Family::All,
-        }),
-        on_inconclusive: args.on_inconclusive.map(OnInconclusiveArg::rule),
-        ..args.rules.gate()?
-    };
+    let family = args.family.map(|family| match family {
+        FamilyArg::Suite => Family::Suite,
+        FamilyArg::All => Family::All,
+    });
+    let gate = Gate { family, ..args.rules.gate()? };
     let mut folders = BTreeSet::new();
+    let mut files = Vec::new();
     for path in &args.runs {
-        folders.extend(folder::runs_in(path)?);
+        if path.is_file() {
+            files.extend(args.declared.read(path)?);
+        } else {
+            folders.extend(folder::runs_in(path)?);
+        }
     }
-    let sources: Vec<Source<'_>> = folders.iter().map(|folder| Source::Folder(folder)).collect();
+    let of_files = files.iter().map(|Declared { plan, model, records }| Source::Records { plan, model, records, gaps: None });
+    let sources: Vec<Source<'_>> = folders.iter().map(|folder| Source::Folder(folder)).chain(of_files).collect();
     let judgement = gate.judge(&sources)?;
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
@@ -132,7 +130,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         std::fs::write(&path, shown::csv(&judgement)).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     match args.format {
-        Format::Text => output::print(&shown::text(&judgement, gate.family()))?,
+        Format::Text => output::print(&gate.text(&judgement))?,
         Format::Json => output::print(&format!("{:#}\n", shown::json(&judgement, gate.family())))?,
         Format::Csv => output::print_bytes(&shown::csv(&judgement))?,
     }
@@ -144,7 +142,11 @@ impl Rules {
     /// On a policy with problems, all of which are told.
     fn gate(&self) -> Result<Gate> {
         let policy = self.policy.as_deref().map(gate::load).transpose()?.unwrap_or_default();
-        Ok(Gate { policy, family: None, on_inconclusive: None, today: self.today.unwrap_or_else(Date::today) })
+        let on_inconclusive = self.on_inconclusive.map(|word| match word {
+            OnInconclusiveArg::Fail => OnInconclusive::Fail,
+            OnInconclusiveArg::Warn => OnInconclusive::Warn,
+        });
+        Ok(Gate { policy, family: None, on_inconclusive, today: self.today.unwrap_or_else(Date::today) })
     }
 }
 
@@ -153,12 +155,12 @@ impl GateArgs {
     ///
     /// # Errors
     /// As [`Rules::gate`], and when there are rules without a gate.
-    pub fn open(&self, on_inconclusive: Option<OnInconclusive>) -> Result<Option<Gate>> {
+    pub fn open(&self) -> Result<Option<Gate>> {
         ensure!(
             self.gate || (self.rules.policy.is_none() && self.rules.today.is_none()),
             "--policy and --today say what a gate goes by; give --gate with them"
         );
-        self.gate.then(|| Ok(Gate { on_inconclusive, ..self.rules.gate()? })).transpose()
+        self.gate.then(|| self.rules.gate()).transpose()
     }
 }
 
@@ -166,7 +168,8 @@ impl GateArgs {
 pub enum Source<'a> {
     /// A finished run's folder.
     Folder(&'a Path),
-    Records { plan: &'a Plan, records: &'a [Record] },
+    /// With their gaps, where these were computed already.
+    Records { plan: &'a Plan, model: &'a str, records: &'a [Record], gaps: Option<&'a [GapRow]> },
 }
 
 /// A gate with everything that it goes by.
@@ -204,7 +207,7 @@ impl Gate {
             entries.push(entry);
             notes.extend(note);
         }
-        gate::settle(&mut entries, &self.policy, family, Plan::ALPHA)?;
+        gate::settle(&mut entries, &self.policy, family)?;
         let finding = |entry: &Entry, gap: &GapRow| {
             Finding::of_gap(gap, &entry.model, entry.warns, sentence::finding(gap), sentence::why(gap))
         };
@@ -212,6 +215,15 @@ impl Gate {
         let mut judgement = self.judge_findings(findings.collect());
         judgement.warnings.extend(notes);
         Ok(judgement)
+    }
+
+    pub fn text(&self, judgement: &Judgement) -> String {
+        shown::text(judgement, self.family())
+    }
+
+    /// The JSON document of a command with what the gate says of it.
+    pub fn beside(&self, document: &str, judgement: &Judgement) -> String {
+        shown::beside(document, judgement, self.family())
     }
 
     /// For findings that have their verdicts, such as changes between versions.
@@ -227,7 +239,7 @@ impl Source<'_> {
                 let manifest = Manifest::read(&path.join("manifest.yaml"))?;
                 analysis::family_size(&read(path)?, &report::plan(&manifest))
             }
-            Source::Records { plan, records } => analysis::family_size(records, plan),
+            Source::Records { plan, records, .. } => analysis::family_size(records, plan),
         }
     }
 
@@ -240,6 +252,7 @@ impl Source<'_> {
             screened: plan.axes.iter().filter(|axis| axis.crossed).map(|axis| axis.name.clone()).collect(),
             outcomes: plan.scorers.iter().filter(|s| s.margin.is_some()).map(|s| s.name.clone()).collect(),
             warns: false,
+            alpha: plan.alpha,
         };
         match self {
             Source::Folder(path) => {
@@ -257,10 +270,12 @@ impl Source<'_> {
                 });
                 Ok((Entry { warns, ..of(&plan, gaps, model) }, note))
             }
-            Source::Records { plan, records } => {
-                let gaps = analysis::gaps(records, plan, &Beside::default(), elsewhere)?;
-                let model = records.first().map_or(String::new(), |record| record.model.to_string());
-                Ok((of(plan, gaps, model), None))
+            Source::Records { plan, model, records, gaps } => {
+                let gaps = match gaps {
+                    Some(gaps) if elsewhere == 0 => gaps.to_vec(),
+                    _ => analysis::gaps(records, plan, &Beside::default(), elsewhere)?,
+                };
+                Ok((of(plan, gaps, (*model).to_owned()), None))
             }
         }
     }

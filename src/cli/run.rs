@@ -18,11 +18,10 @@ use self::job::Job;
 use self::measure::Instruments;
 use self::source::Source;
 use super::engine::EngineArgs;
-use super::gate::{self, GateArgs, OnInconclusiveArg};
+use super::gate::{self, GateArgs};
 use super::output::{self, Format};
 use crate::model::files::Access;
 use crate::model::precision::Precision;
-use crate::report as shown;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Scorer, Setting};
 use crate::suite::expand::expand;
@@ -75,10 +74,6 @@ pub struct Args {
     #[command(flatten)]
     gate: GateArgs,
 
-    /// Under --gate: whether an inconclusive outcome keeps it from passing; in place of what policy and suites say
-    #[arg(long, value_enum, requires = "gate")]
-    on_inconclusive: Option<OnInconclusiveArg>,
-
     #[command(flatten)]
     engine: EngineArgs,
 }
@@ -103,7 +98,7 @@ fn label(text: &str) -> Result<String, String> {
 
 pub fn run(args: &Args) -> Result<ExitCode> {
     args.engine.start_threads()?;
-    let gate = args.gate.open(args.on_inconclusive.map(OnInconclusiveArg::rule))?;
+    let gate = args.gate.open()?;
     let suites = args.suites.iter().map(|name| load(name, args)).collect::<Result<Vec<_>>>()?;
     if let Some(gate) = &gate {
         suites.iter().try_for_each(|(suite, _)| gate.check(suite))?;
@@ -146,8 +141,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let sources: Vec<gate::Source<'_>> = folders.iter().map(|folder| gate::Source::Folder(folder)).collect();
     let judgement = gate.judge(&sources)?;
     output::print(&match args.format {
-        Format::Text => format!("\n{}", shown::gate::text(&judgement, gate.family())),
-        Format::Json => shown::json::gated(&runs, shown::gate::json(&judgement, gate.family())),
+        Format::Text => format!("\n{}", gate.text(&judgement)),
+        Format::Json => gate.beside(&output::render(&runs, args.format), &judgement),
     })?;
     Ok(ExitCode::from(judgement.exit_code()))
 }

@@ -20,6 +20,8 @@ pub struct Entry {
     pub outcomes: Vec<String>,
     /// The suite says that an inconclusive outcome only warns.
     pub warns: bool,
+    /// Error rate that adjusted p-values are held against.
+    pub alpha: f64,
 }
 
 /// Decides what counts, adjusts p by Holm over the family, and sets every verdict.
@@ -27,7 +29,7 @@ pub struct Entry {
 /// # Errors
 /// When nothing is declared in a suite, when a declared outcome has no gap, when a part of the policy fits nothing, and on
 /// a margin that is no smaller than its score's range.
-pub fn settle(entries: &mut [Entry], policy: &Policy, family: Family, alpha: f64) -> Result<()> {
+pub fn settle(entries: &mut [Entry], policy: &Policy, family: Family) -> Result<()> {
     let mut used = vec![false; policy.outcomes.len()];
     for entry in entries.iter_mut() {
         check_declared(&entry.suite, &entry.outcomes, policy)?;
@@ -52,7 +54,7 @@ pub fn settle(entries: &mut [Entry], policy: &Policy, family: Family, alpha: f64
         Family::All => adjust(entries.iter_mut().flat_map(|entry| &mut entry.gaps)),
     }
     // A failed control casts doubt on its own run alone.
-    entries.iter_mut().for_each(|entry| conclude(&mut entry.gaps, alpha));
+    entries.iter_mut().for_each(|entry| conclude(&mut entry.gaps, entry.alpha));
     Ok(())
 }
 

@@ -43,11 +43,11 @@ fn gap(suite: &str, group: &str, p: f64) -> GapRow {
 
 fn entry(gaps: Vec<GapRow>) -> Entry {
     let outcomes = vec!["warmth".into()];
-    Entry { suite: gaps[0].suite.clone(), model: "m".into(), gaps, outcomes, ..Entry::default() }
+    Entry { suite: gaps[0].suite.clone(), model: "m".into(), gaps, outcomes, alpha: 0.05, ..Entry::default() }
 }
 
 fn judged(mut entries: Vec<Entry>, policy: &Policy, family: Family, today: &str) -> Judgement {
-    settle(&mut entries, policy, family, 0.05).unwrap();
+    settle(&mut entries, policy, family).unwrap();
     let finding = |gap: &GapRow| Finding::of_gap(gap, "m", false, String::new(), String::new());
     let findings = entries.iter().flat_map(|entry| entry.gaps.iter().filter_map(finding)).collect();
     judge(findings, policy, None, day(today))
@@ -207,7 +207,7 @@ fn combinations_of_groups_are_never_gated() {
 
 fn refused(entries: Vec<Entry>, yaml: &str) -> String {
     let mut entries = entries;
-    settle(&mut entries, &policy(yaml), Family::All, 0.05).unwrap_err().to_string()
+    settle(&mut entries, &policy(yaml), Family::All).unwrap_err().to_string()
 }
 
 #[test]

@@ -60,6 +60,13 @@ pub fn json(judgement: &Judgement, family: Family) -> Value {
     })
 }
 
+/// A JSON document of ours with what a gate says of it under `gate`.
+pub fn beside(document: &str, judgement: &Judgement, family: Family) -> String {
+    let mut document: Value = serde_json::from_str(document).expect("what was written as JSON is read as JSON");
+    document["gate"] = json(judgement, family);
+    format!("{document:#}\n")
+}
+
 /// What failed, what is open and what would settle it, what is waived; the last line has the verdict.
 pub fn text(judgement: &Judgement, family: Family) -> String {
     let over = match family {
