@@ -9,6 +9,7 @@ mod beside;
 mod contrast;
 mod decide;
 mod floor;
+pub mod pilot;
 mod plan;
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod model;
 mod named;
 pub mod new;
 pub mod output;
+pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
@@ -55,6 +56,8 @@ enum Command {
     Analyze(analyze::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::Args),
     #[command(after_help = gate::EXAMPLES)]
     Gate(gate::Args),
     #[command(after_help = audit::EXAMPLES)]
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => done(schema::run(&args)),
         Command::Analyze(args) => analyze::run(&args),
         Command::Report(args) => done(report::run(&args)),
+        Command::Plan(args) => done(plan::run(&args)),
         Command::Gate(args) => gate::run(&args),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),

@@ -86,7 +86,7 @@ fn simulated(seed: u64, clusters: usize, by: f64) -> Vec<Vec<Record>> {
 
 fn gate_of(clusters: &[Vec<Record>]) -> Outcome {
     let records: Vec<Record> = clusters.iter().flatten().cloned().collect();
-    let mut plan = Plan::of_records(&simulated(0, 1, 0.0)[0], 0);
+    let mut plan = Plan::of_records(simulated(0, 1, 0.0)[0].iter(), 0);
     plan.axes[0].reference = Some("man".into());
     plan.scorers[0].margin = Some(0.05);
     plan.resamples = 999;

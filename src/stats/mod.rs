@@ -10,6 +10,7 @@ pub mod benchmarks;
 pub mod bootstrap;
 pub mod effect;
 pub mod equivalence;
+pub mod forecast;
 pub mod gap;
 pub mod interval;
 pub mod matrix;
