@@ -236,7 +236,7 @@ fn every_problem_of_a_policy_is_told_at_once_with_its_place() {
     for part in [
         "gate.yaml:1:1: the policy has no key `outcome`; it can have outcomes,",
         "gate.yaml:3:29: a margin is in a score's unit",
-        "gate.yaml:4:26: margin is",
+        "gate.yaml:4:25: margin is",
         "gate.yaml:6:5: this waiver has no `reason`",
         "gate.yaml:6:42: expires is \"2026-02-30\"",
         "gate.yaml:7:5: this waiver would waive everything",
