@@ -6,7 +6,7 @@ use anyhow::Result;
 use rayon::prelude::*;
 
 use super::contrast::{Estimate, estimates};
-use super::{Plan, checked_blocks};
+use super::{Plan, Unit, checked_blocks};
 use crate::record::Record;
 use crate::stats::means;
 use crate::stats::pilot::{Components, Side};
@@ -35,7 +35,7 @@ pub fn pilot(records: &[Record], plan: &Plan) -> Result<Vec<PilotRow>> {
         estimates(block, plan.generalise_to)
             .iter()
             .filter(|estimate| estimate.is_in_family())
-            .filter_map(|estimate| row(estimate, &spreads))
+            .filter_map(|estimate| row(estimate, &spreads, plan.generalise_to))
             .collect()
     };
     let mut rows: Vec<PilotRow> = blocks.par_iter().flat_map_iter(rows).collect();
@@ -43,7 +43,7 @@ pub fn pilot(records: &[Record], plan: &Plan) -> Result<Vec<PilotRow>> {
     Ok(rows)
 }
 
-fn row(estimate: &Estimate<'_>, spreads: &BTreeMap<[&str; 3], Spread<'_>>) -> Option<PilotRow> {
+fn row(estimate: &Estimate<'_>, spreads: &BTreeMap<[&str; 3], Spread<'_>>, unit: Unit) -> Option<PilotRow> {
     let (axis, scorer, gap) = (&estimate.block.axis.name, &estimate.block.scorer.name, estimate.gap.as_ref()?);
     let error = gap.error?;
     let share = 1.0 / estimate.others.len() as f64;
@@ -59,6 +59,8 @@ fn row(estimate: &Estimate<'_>, spreads: &BTreeMap<[&str; 3], Spread<'_>>) -> Op
         within = within.zip(spread.within()).map(|(sum, one)| sum + weight * one);
         of_samples += weight * spread.within().unwrap_or(0.0) * spread.share()?;
     }
+    // Over whole templates the cells are other ones; what samples add stays in the clusters.
+    let within = within.filter(|_| unit == Unit::Contexts);
     // With the same variance on all sides this is the number of answers that a cell averages.
     let answers = within.filter(|_| of_samples > 0.0).map_or(1.0, |within| within / of_samples);
     Some(PilotRow {

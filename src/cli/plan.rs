@@ -136,7 +136,7 @@ pub fn run(args: &Args) -> Result<()> {
             let kind = ProbeKind::of_score(&outcome.score);
             let Some(layout) = layouts.get(&(axis.name.as_str(), kind)) else { continue };
             let width = plan.scorer(&outcome.score).map_or(f64::INFINITY, |scorer| scorer.width());
-            open.push((axis, outcome, width, layout.designs(axis, samples(&suite, kind))));
+            open.push((axis, outcome, width, layout.designs(axis, samples(&suite, kind), plan.generalise_to)));
         }
     }
     let family: usize = open.iter().map(|(_, _, _, designs)| designs.len()).sum();
@@ -150,7 +150,7 @@ pub fn run(args: &Args) -> Result<()> {
         .collect();
     let axes = plan.axes.iter().filter(|axis| !axis.crossed).filter_map(|axis| {
         let layout = ProbeKind::ALL.into_iter().find_map(|kind| layouts.get(&(axis.name.as_str(), kind)))?;
-        Some((axis.name.clone(), layout.clusters(), axis.groups.len(), layout.terms()))
+        Some((axis.name.clone(), layout.clusters(plan.generalise_to), axis.groups.len(), layout.terms()))
     });
     let answers = cases.iter().map(|case| samples(&suite, case.probe) as usize).sum();
     let planned = Planned {

@@ -32,6 +32,9 @@ pub struct Manifest {
     /// What a gate tolerates.
     #[serde(default)]
     pub gate: GateEntry,
+    /// `templates` where whole templates are the clusters; none where contexts are.
+    #[serde(default)]
+    pub generalise_to: Option<String>,
     /// How answers are compared as texts; none in most suites.
     #[serde(default)]
     pub similarity: Vec<SimilarityEntry>,
@@ -242,6 +245,9 @@ impl Manifest {
             line("gate:".into());
             line(format!("  on_inconclusive: {}", quoted(word)));
         }
+        if let Some(unit) = &self.generalise_to {
+            line(format!("generalise_to: {}", quoted(unit)));
+        }
         if !self.similarity.is_empty() {
             line("similarity:".into());
         }
@@ -388,6 +394,7 @@ pub(crate) mod tests {
                 why: String::new(),
             }],
             gate: GateEntry { on_inconclusive: Some("warn".into()) },
+            generalise_to: Some("templates".into()),
             similarity: vec![SimilarityEntry { metric: "rouge_l".into(), revision: "rouge_l 1".into() }],
             axes: vec![AxisEntry {
                 name: "gender".into(),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::analysis::AxisPlan;
+use crate::analysis::{AxisPlan, Unit};
 use crate::stats::pilot::{Design, Side};
 use crate::suite::{Case, ProbeKind};
 
@@ -37,8 +37,12 @@ pub fn layouts(cases: &[Case]) -> BTreeMap<(&str, ProbeKind), Layout<'_>> {
 }
 
 impl Layout<'_> {
-    pub fn clusters(&self) -> usize {
-        self.clusters.len()
+    /// Contexts, or whole templates where the suite generalises to these.
+    pub fn clusters(&self, unit: Unit) -> usize {
+        match unit {
+            Unit::Contexts => self.clusters.len(),
+            Unit::Templates => self.clusters.iter().map(|(template, _)| template).collect::<BTreeSet<_>>().len(),
+        }
     }
 
     /// Terms of the group that has fewest, and of the one that has most.
@@ -48,7 +52,7 @@ impl Layout<'_> {
     }
 
     /// The design of each gap: the group with what it is compared with. Controls are not planned for.
-    pub fn designs(&self, axis: &AxisPlan, samples: u32) -> Vec<(String, Design)> {
+    pub fn designs(&self, axis: &AxisPlan, samples: u32, unit: Unit) -> Vec<(String, Design)> {
         let is_compared = |group: &&&str| !axis.controls.iter().any(|control| control == **group);
         let groups: Vec<&&str> = self.terms.keys().filter(is_compared).collect();
         let tested = groups.iter().filter(|group| axis.reference.as_deref() != Some(***group));
@@ -60,7 +64,7 @@ impl Layout<'_> {
             let share = 1.0 / others.len().max(1) as f64;
             let side = |group: &str, weight: f64| Side { weight, terms: self.terms[group].len() };
             Design {
-                clusters: self.clusters.len(),
+                clusters: self.clusters(unit),
                 samples: f64::from(samples),
                 cell_terms: self.filled.len() as f64 / self.cells.len() as f64,
                 sides: [side(group, 1.0)].into_iter().chain(others.iter().map(|other| side(other, share * share))).collect(),
@@ -91,11 +95,12 @@ mod tests {
         let layouts = layouts(&cases);
         let layout = &layouts[&("gender", ProbeKind::Generate)];
         let axis = AxisPlan { name: "gender".into(), reference: Some("m".into()), ..AxisPlan::default() };
-        let designs = layout.designs(&axis, 3);
+        let designs = layout.designs(&axis, 3, Unit::Contexts);
         assert_eq!(designs.len(), 1);
         let (group, design) = &designs[0];
         assert_eq!((group.as_str(), design.clusters, design.cell_terms, design.samples), ("w", 2, 1.0, 3.0));
         assert_eq!(design.sides, [Side { weight: 1.0, terms: 2 }; 2]);
-        assert_eq!(layout.designs(&AxisPlan { reference: None, ..axis }, 1).len(), 2);
+        assert_eq!(layout.designs(&axis, 3, Unit::Templates)[0].1.clusters, 1);
+        assert_eq!(layout.designs(&AxisPlan { reference: None, ..axis.clone() }, 1, Unit::Contexts).len(), 2);
     }
 }
