@@ -39,7 +39,7 @@ pub struct Args {
 
     /// Without a pilot: standard deviation of a cluster's difference, in the score's unit; 0.2 of the score's range where none is given.
     /// Repeatable
-    #[arg(long = "sd", value_name = "X|SCORE=X", conflicts_with = "pilot")]
+    #[arg(long = "sd", value_name = "X|SCORE=X", allow_hyphen_values = true, conflicts_with = "pilot")]
     sds: Vec<String>,
 
     /// Plan for the first N contexts, as `run --limit` asks them
@@ -140,7 +140,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
     }
     let family: usize = open.iter().map(|(_, _, _, designs)| designs.len()).sum();
-    let costs = (pace.prompt_tokens as f64, suite_new_tokens(&pace, spreads.new_tokens_a_case()) as f64);
+    let likely_new_tokens = spreads.new_tokens.map(|tokens| (tokens * pace.written as f64).round() as usize);
+    let costs = (pace.prompt_tokens as f64, likely_new_tokens.unwrap_or(pace.max_new_tokens) as f64);
     let prospects = open
         .into_iter()
         .filter_map(|(axis, outcome, width, designs)| {
@@ -158,7 +159,7 @@ pub fn run(args: &Args) -> Result<()> {
         cases: cases.len(),
         answers,
         axes: axes.collect(),
-        likely_new_tokens: spreads.new_tokens_a_case().map(|tokens| (tokens * pace.asked as f64).round() as usize),
+        likely_new_tokens,
         pace,
         absent: match model {
             Model::Absent(why) => Some(why),
@@ -173,10 +174,6 @@ pub fn run(args: &Args) -> Result<()> {
         Format::Text => show::text(&planned),
         Format::Json => show::document(&planned),
     })
-}
-
-fn suite_new_tokens(pace: &Pace, likely_a_case: Option<f64>) -> usize {
-    likely_a_case.map_or(pace.max_new_tokens, |tokens| (tokens * pace.asked as f64).round() as usize)
 }
 
 /// The gap of an axis that has the largest error, with what would make it smaller. `None` without a group to compare, or

@@ -12,7 +12,7 @@ const MAY_NAME: [(&str, &[&str]); 10] = [
     ("probe", &["probe", "suite", "model", "record"]),
     ("scorer", &["scorer", "suite", "model", "record", "stats"]),
     ("analysis", &["analysis", "suite", "record", "stats"]),
-    ("gate", &["gate", "suite", "analysis"]),
+    ("gate", &["gate", "suite", "record", "stats", "analysis"]),
     ("report", &["report", "record", "analysis", "gate"]),
     ("cli", &["cli", "suite", "model", "record", "stats", "probe", "scorer", "analysis", "gate", "report"]),
 ];

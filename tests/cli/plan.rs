@@ -11,6 +11,15 @@ fn planned(workdir: &Workdir, more: &[&str]) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Forty jobs, and answers of one case that differ more than cases do.
+fn large() -> Workdir {
+    let workdir = Workdir::new();
+    let jobs: Vec<String> = (1..=40).map(|number| format!("job{number}")).collect();
+    workdir.write("letters.yaml", &SUITE.replace("[nurse, lawyer, cook]", &format!("[{}]", jobs.join(", "))));
+    workdir.write("script.yaml", "answers:\n  - { say: [a, a b c d e f, a b c d e f g h i j k l m n] }\n");
+    workdir
+}
+
 /// A column of a CSV file without quoted cells before it.
 fn column(csv: &str, name: &str) -> Vec<String> {
     let index = csv.lines().next().unwrap().split(',').position(|column| column == name).unwrap();
@@ -19,7 +28,7 @@ fn column(csv: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn what_is_planned_is_what_the_run_then_asks() {
-    let workdir = Workdir::new();
+    let workdir = large();
     let plan = planned(&workdir, &[]);
     assert!(!workdir.path("results").exists(), "a plan writes nothing");
     workdir.ok(&RUN);
@@ -51,7 +60,7 @@ fn without_a_pilot_the_spread_is_assumed_and_said() {
 
 #[test]
 fn the_pilots_own_design_has_the_error_that_the_pilot_found() {
-    let workdir = Workdir::new();
+    let workdir = large();
     workdir.ok(&RUN);
     let folder = workdir.run_folder();
     let plan = planned(&workdir, &["--pilot", "results"]);
@@ -60,13 +69,16 @@ fn the_pilots_own_design_has_the_error_that_the_pilot_found() {
     for outcome in plan["outcomes"].as_array().unwrap() {
         let index = scorers.iter().position(|scorer| outcome["scorer"] == **scorer).unwrap();
         let (got, want) = (outcome["se"].as_f64().unwrap(), errors[index].parse::<f64>().unwrap());
-        // Unscored answers leave cells of one sample, which the plan has not.
-        assert!((got / want - 1.0).abs() < 0.3, "{} {got} {want}", outcome["scorer"]);
+        // Where samples explain more than there is, nothing is left for clusters, and the error comes out larger.
+        assert!((0.99..1.3).contains(&(got / want)) || got == want, "{} {got} {want}", outcome["scorer"]);
     }
     assert_eq!(plan["spread"], "pilot");
     let of_file = planned(&workdir, &["--pilot", &format!("{folder}/records.csv")]);
     assert_eq!(of_file["outcomes"][0]["se"], plan["outcomes"][0]["se"]);
-    assert!(workdir.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("from 20 on the spread can be planned by"));
+    assert!(!workdir.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("These are few"));
+    let small = Workdir::new();
+    small.ok(&RUN);
+    assert!(small.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("from 20 on the spread can be planned by"));
 }
 
 #[test]
@@ -93,11 +105,7 @@ fn a_margin_below_what_names_allow_is_refused_and_names_are_asked_for() {
 
 #[test]
 fn more_of_what_varies_is_what_is_advised() {
-    let workdir = Workdir::new();
-    let jobs: Vec<String> = (1..=40).map(|number| format!("job{number}")).collect();
-    workdir.write("letters.yaml", &SUITE.replace("[nurse, lawyer, cook]", &format!("[{}]", jobs.join(", "))));
-    // Answers of one case differ more than cases do.
-    workdir.write("script.yaml", "answers:\n  - { say: [a, a b c d e f, a b c d e f g h i j k l m n] }\n");
+    let workdir = large();
     workdir.ok(&RUN);
     let plan = planned(&workdir, &["--pilot", "results", "--no-timing"]);
     let outcome = &plan["outcomes"][0];

@@ -86,6 +86,8 @@ impl Model {
 pub struct Pace {
     /// Prompts that are put, samples apart; equal ones of a set are put once.
     pub asked: usize,
+    /// Those of them that are written, samples counted.
+    pub written: usize,
     pub prompt_tokens: usize,
     /// False: estimated from letters.
     pub counted: bool,
@@ -106,6 +108,7 @@ impl Pace {
         };
         Ok(Pace {
             asked: questions.count(),
+            written: questions.generate.len(),
             prompt_tokens: questions.prompt_tokens(&|prompt| model.tokens(prompt))?,
             counted: !matches!(model, Model::Absent(_)),
             max_new_tokens: questions.max_new_tokens(),

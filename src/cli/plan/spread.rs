@@ -36,7 +36,8 @@ pub struct Spread {
 /// (axis, group, score) → spread; a group that is not there has the axis's of the empty name.
 pub struct Spreads {
     of: BTreeMap<[String; 3], Spread>,
-    new_tokens: Option<f64>,
+    /// Mean new tokens of the pilot's written answers; `None` where it has none.
+    pub new_tokens: Option<f64>,
     pub is_assumed: bool,
 }
 
@@ -44,11 +45,6 @@ impl Spreads {
     pub fn of(&self, axis: &str, group: &str, score: &str) -> Option<&Spread> {
         let key = |group: &str| [axis, group, score].map(str::to_owned);
         self.of.get(&key(group)).or_else(|| self.of.get(&key("")))
-    }
-
-    /// Mean new tokens of the pilot's written answers; `None` where it has none.
-    pub fn new_tokens_a_case(&self) -> Option<f64> {
-        self.new_tokens
     }
 
     /// # Errors
@@ -192,6 +188,10 @@ pub fn ranges(suite: &Suite, cases: &[Case]) -> Result<Vec<(String, (f64, f64))>
     for spec in &suite.scorers {
         let range = range(spec, max_new_tokens)?;
         ranges.extend(spec.scores().into_iter().map(|name| (name, range)));
+        // A scorer of several scores names them `scorer.score`.
+        let is_part = |score: &&String| score.split_once('.').is_some_and(|(name, _)| *name == *spec.name);
+        let parts = suite.outcomes.iter().map(|outcome| &outcome.score).filter(is_part);
+        ranges.extend(parts.map(|score| (score.clone(), range)));
     }
     Ok(ranges)
 }
