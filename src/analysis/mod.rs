@@ -70,7 +70,7 @@ pub struct GroupRow {
     pub unscored: usize,
     /// Mean over clusters of the cell means; `None` without a scored answer.
     pub mean: Option<f64>,
-    /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
+    /// t interval over clusters at level 1 − alpha, inside the score's range; descriptive, since contexts differ from one another.
     pub low: Option<f64>,
     pub high: Option<f64>,
     /// Width of the score's range.
@@ -389,8 +389,8 @@ fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
             responses: count.map_or(0, |count| count.responses),
             unscored: count.map_or(0, |count| count.unscored),
             mean: means::mean(&values),
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
+            low: interval.map(|(low, _)| low.max(block.scorer.range.0)),
+            high: interval.map(|(_, high)| high.min(block.scorer.range.1)),
             width: block.scorer.width(),
         }
     });
