@@ -172,7 +172,8 @@ impl ChangeStatus {
 /// Both versions are of `plan`, and of the same design; see [`check_same_design`].
 pub fn compare(base: &Version<'_>, candidate: &Version<'_>, plan: &Plan) -> Vec<ComparisonRow> {
     let pairs = pairs(base, candidate);
-    let estimates: Vec<Vec<change::Estimate<'_>>> = pairs.par_iter().map(|pair| change::estimates(pair, plan)).collect();
+    let estimates: Vec<Vec<change::Estimate<'_>>> =
+        pairs.par_iter().map(|pair| change::estimates(pair, plan)).collect();
     let family = estimates.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
     let mut rows: Vec<ComparisonRow> = estimates.par_iter().flatten().map(|one| one.row(plan, family)).collect();
     for row in &mut rows {
@@ -232,7 +233,14 @@ fn pairs<'a>(base: &Version<'a>, candidate: &Version<'a>) -> Vec<Pair<'a>> {
             }
             _ => None,
         };
-        Some(Pair { scores: Versions::of(&scores(a), &scores(b)), axis, scorer: either.scorer, unscored, refused, is_identical })
+        Some(Pair {
+            scores: Versions::of(&scores(a), &scores(b)),
+            axis,
+            scorer: either.scorer,
+            unscored,
+            refused,
+            is_identical,
+        })
     };
     blocks.into_values().collect::<Vec<_>>().into_par_iter().filter_map(pair).collect()
 }
@@ -241,7 +249,9 @@ fn pairs<'a>(base: &Version<'a>, candidate: &Version<'a>) -> Vec<Pair<'a>> {
 fn are_identical(base: &Version<'_>, candidate: &Version<'_>) -> bool {
     let model = |version: &Version<'_>| version.records.first().map(|record| record.model.clone());
     let is_same = |(a, b): (&Block<'_>, &Block<'_>)| {
-        (&a.axis.name, &a.scorer.name) == (&b.axis.name, &b.scorer.name) && a.scores == b.scores && a.unscored == b.unscored
+        (&a.axis.name, &a.scorer.name) == (&b.axis.name, &b.scorer.name)
+            && a.scores == b.scores
+            && a.unscored == b.unscored
     };
     model(base) == model(candidate)
         && base.blocks.len() == candidate.blocks.len()
@@ -250,7 +260,8 @@ fn are_identical(base: &Version<'_>, candidate: &Version<'_>) -> bool {
 
 /// The marks of a version that has every record scored.
 fn all_scored(scores: &Matrix) -> Matrix {
-    let cells = |cluster: usize| (0..scores.groups.len()).filter_map(move |group| Some((group, scores.cell(cluster, group)?)));
+    let cells =
+        |cluster: usize| (0..scores.groups.len()).filter_map(move |group| Some((group, scores.cell(cluster, group)?)));
     let samples = scores.clusters.iter().enumerate().flat_map(|(index, (template, context))| {
         cells(index).flat_map(move |(group, cell)| {
             cell.terms.iter().map(move |&(term, _)| Sample {

@@ -123,7 +123,8 @@ fn compared(args: &Args) -> Result<Comparison> {
         key(a).cmp(&key(b)).then(order(&a.candidate).cmp(&order(&b.candidate)))
     });
     found.versions.sort_by(|a, b| {
-        let key = |row: &'_ VersionRow| [&row.gap.suite, &row.gap.axis, &row.gap.group, &row.gap.scorer].map(Clone::clone);
+        let key =
+            |row: &'_ VersionRow| [&row.gap.suite, &row.gap.axis, &row.gap.group, &row.gap.scorer].map(Clone::clone);
         key(a).cmp(&key(b)).then(order(&a.version).cmp(&order(&b.version)))
     });
     Ok(found)
@@ -136,8 +137,10 @@ fn add(found: &mut Comparison, pair: Pair<'_>) -> Result<()> {
     let rows = compare(&base, &candidate, &plan);
     found.rows.extend(rows.into_iter().map(|row| ComparisonRow { candidate: name.to_owned(), ..row }));
     let is_first = name == found.names[1];
-    let gaps = is_first.then(|| (found.names[0].clone(), base.gaps)).into_iter().chain([(name.to_owned(), candidate.gaps)]);
-    let rows = gaps.flat_map(|(version, gaps)| gaps.into_iter().map(move |gap| VersionRow { version: version.clone(), gap }));
+    let gaps =
+        is_first.then(|| (found.names[0].clone(), base.gaps)).into_iter().chain([(name.to_owned(), candidate.gaps)]);
+    let rows =
+        gaps.flat_map(|(version, gaps)| gaps.into_iter().map(move |gap| VersionRow { version: version.clone(), gap }));
     found.versions.extend(rows);
     found.differences.push(Differences { candidate: name.to_owned(), suite: plan.suite.clone(), lines: differences });
     Ok(())
@@ -148,18 +151,15 @@ fn version<'a>(of: &'a OfSuite, plan: &'a Plan, name: &str) -> Result<Version<'a
 }
 
 fn write(found: &Comparison, out: &Path, quiet: bool) -> Result<()> {
-    ensure!(
-        !out.join("manifest.yaml").exists(),
-        "{} is the folder of a run; give another -o",
-        out.display()
-    );
+    ensure!(!out.join("manifest.yaml").exists(), "{} is the folder of a run; give another -o", out.display());
     fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let mut files = vec![(ROWS, comparison::write_rows(&found.rows))];
     if found.names.len() > 2 {
         files.push((VERSIONS, comparison::write_versions(&found.versions)));
     } else if out.join(VERSIONS).exists() {
         // Of an earlier comparison of more than two.
-        fs::remove_file(out.join(VERSIONS)).with_context(|| format!("{} cannot be removed", out.join(VERSIONS).display()))?;
+        fs::remove_file(out.join(VERSIONS))
+            .with_context(|| format!("{} cannot be removed", out.join(VERSIONS).display()))?;
     }
     for (name, bytes) in &files {
         let path = out.join(name);

@@ -43,9 +43,9 @@ pub struct DeclaredArgs {
     #[arg(long, value_enum, default_value_t = GeneraliseTo::Contexts)]
     generalise_to: GeneraliseTo,
 
-    /// Seed of sign flips and resamples
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of sign flips and resamples; 0 where none is given
+    #[arg(long)]
+    seed: Option<u64>,
 
     /// Random sign flips and cluster resamples a gap
     #[arg(long, value_name = "N", default_value_t = Plan::RESAMPLES)]
@@ -89,6 +89,38 @@ impl DeclaredArgs {
         Ok(parts.into_iter().map(part).collect())
     }
 
+    /// What a run declares, with the settings that are no declaration about the suite.
+    ///
+    /// # Errors
+    /// On a reference, groups, a margin or a range: a run has its own.
+    pub fn of_run(&self, mut plan: Plan, run: &Path) -> Result<Plan> {
+        let given = [
+            ("--reference", &self.references),
+            ("--groups", &self.groups),
+            ("--margin", &self.margins),
+            ("--range", &self.ranges),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, values)| !values.is_empty()) {
+            bail!(
+                "{} is a run, whose suite declared groups, references, ranges and margins before it; leave {option} out, or give \
+                 its records.csv",
+                run.display()
+            );
+        }
+        self.set(&mut plan);
+        plan.seed = self.seed.unwrap_or(plan.seed);
+        Ok(plan)
+    }
+
+    fn set(&self, plan: &mut Plan) {
+        plan.alpha = self.alpha;
+        plan.resamples = self.resamples;
+        plan.generalise_to = match self.generalise_to {
+            GeneraliseTo::Contexts => Unit::Contexts,
+            GeneraliseTo::Templates => Unit::Templates,
+        };
+    }
+
     /// A plan a suite, over all its models.
     fn plans(&self, records: &[Record]) -> Result<BTreeMap<Name, Plan>> {
         let mut by_suite: BTreeMap<Name, Vec<&Record>> = BTreeMap::new();
@@ -97,7 +129,7 @@ impl DeclaredArgs {
         }
         let mut plans: BTreeMap<Name, Plan> = by_suite
             .into_iter()
-            .map(|(suite, records)| (suite, Plan::of_records(records.into_iter(), self.seed)))
+            .map(|(suite, records)| (suite, Plan::of_records(records.into_iter(), self.seed.unwrap_or_default())))
             .collect();
         let axes = names(plans.values().flat_map(|plan| plan.axes.iter().map(|axis| &axis.name)));
         let scorers = names(plans.values().flat_map(|plan| plan.scorers.iter().map(|scorer| &scorer.name)));
@@ -105,12 +137,7 @@ impl DeclaredArgs {
         let ranges = self.ranges.iter().map(|text| range(text, &scorers)).collect::<Result<Vec<_>>>()?;
         let margins = self.margins.iter().map(|text| margin(text, &scorers)).collect::<Result<Vec<_>>>()?;
         for plan in plans.values_mut() {
-            plan.alpha = self.alpha;
-            plan.resamples = self.resamples;
-            plan.generalise_to = match self.generalise_to {
-                GeneraliseTo::Contexts => Unit::Contexts,
-                GeneraliseTo::Templates => Unit::Templates,
-            };
+            self.set(plan);
             for axis in &mut plan.axes {
                 axis.groups.extend(of(&groups, &axis.name).into_iter().flatten().cloned());
                 axis.groups.sort_unstable();

@@ -209,7 +209,8 @@ pub fn text(found: &Comparison) -> String {
         out += &format!("Every version by itself:\n{}\n", versions(&found.versions));
     }
     for part in &parts {
-        let name = if found.names.len() > 2 { format!("{} ({})", part.suite, part.candidate) } else { part.suite.clone() };
+        let name =
+            if found.names.len() > 2 { format!("{} ({})", part.suite, part.candidate) } else { part.suite.clone() };
         out += &format!("{name}: {}\n", said(part.verdict));
     }
     if parts.len() > 1 {
@@ -260,7 +261,8 @@ fn levels(rows: &[&ComparisonRow]) -> String {
     };
     let mut out: Vec<Vec<String>> =
         rows.iter().map(|row| cells(row.scorer.clone(), row, row.mean, row.width)).collect();
-    let is_there = |level: Level| level.base.is_some_and(|share| share > 0.0) || level.candidate.is_some_and(|share| share > 0.0);
+    let is_there =
+        |level: Level| level.base.is_some_and(|share| share > 0.0) || level.candidate.is_some_and(|share| share > 0.0);
     let mut refused: Vec<&str> = Vec::new();
     for row in rows.iter().filter(|row| is_there(row.refusal)) {
         if !refused.contains(&row.group.as_str()) {
@@ -278,8 +280,13 @@ fn pair(row: &ComparisonRow) -> String {
     format!("{} − {}", row.group, row.reference)
 }
 
-const VERSION_COLUMNS: [Column; 5] =
-    [("score: group − reference", false), ("version", false), ("gap", true), ("95 % interval", true), ("verdict", false)];
+const VERSION_COLUMNS: [Column; 5] = [
+    ("score: group − reference", false),
+    ("version", false),
+    ("gap", true),
+    ("95 % interval", true),
+    ("verdict", false),
+];
 
 fn versions(rows: &[VersionRow]) -> String {
     let cells = |row: &VersionRow| {

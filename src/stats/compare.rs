@@ -48,12 +48,7 @@ impl Versions {
                 }
             }
         }
-        Versions {
-            base: Matrix::of(a),
-            candidate: Matrix::of(b),
-            change: Matrix::of(change),
-            total: Matrix::of(total),
-        }
+        Versions { base: Matrix::of(a), candidate: Matrix::of(b), change: Matrix::of(change), total: Matrix::of(total) }
     }
 
     /// See [`Matrix::by_template`].

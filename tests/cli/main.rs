@@ -3,6 +3,7 @@
 mod ask;
 mod associate;
 mod audit;
+mod compare;
 mod errors;
 mod head;
 mod import;

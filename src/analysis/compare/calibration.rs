@@ -47,7 +47,7 @@ fn verdict(seed: u64, gaps: [f64; 2]) -> ChangeVerdict {
             }
         }
     }
-    let mut plan = Plan::of_records(&versions[0], seed);
+    let mut plan = Plan::of_records(versions[0].iter(), seed);
     plan.axes[0].reference = Some("r".into());
     plan.scorers[0].margin = Some(0.05);
     plan.resamples = 1_999;
@@ -58,12 +58,8 @@ fn verdict(seed: u64, gaps: [f64; 2]) -> ChangeVerdict {
 #[test]
 #[ignore = "simulates 1,000 pairs a row"]
 fn equal_and_turned_gaps_are_rarely_called_regressions_or_improvements() {
-    let words = [
-        ChangeVerdict::Regression,
-        ChangeVerdict::Improved,
-        ChangeVerdict::NoRegression,
-        ChangeVerdict::Inconclusive,
-    ];
+    let words =
+        [ChangeVerdict::Regression, ChangeVerdict::Improved, ChangeVerdict::NoRegression, ChangeVerdict::Inconclusive];
     eprintln!("gap of base, of candidate: {}", words.map(ChangeVerdict::as_str).join(", "));
     let mut faults = Vec::new();
     for gaps in [[0.08, 0.08], [0.08, -0.08], [0.0, 0.0], [0.02, 0.08], [0.08, 0.02]] {

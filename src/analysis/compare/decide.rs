@@ -34,7 +34,8 @@ pub fn decide(rows: &mut [ComparisonRow], alpha: f64) {
         rows.iter().filter(|row| failed(row)).map(|row| (row.suite.clone(), row.candidate.clone())).collect();
     for row in rows.iter_mut() {
         let is_change = matches!(row.verdict, Some(ChangeVerdict::Regression | ChangeVerdict::Improved));
-        let is_suspect = || suspects.iter().any(|(suite, candidate)| *suite == row.suite && *candidate == row.candidate);
+        let is_suspect =
+            || suspects.iter().any(|(suite, candidate)| *suite == row.suite && *candidate == row.candidate);
         if failed(row) || (is_change && is_suspect()) {
             row.verdict = Some(ChangeVerdict::Inconclusive);
             if matches!(row.status, ChangeStatus::Ok | ChangeStatus::ZeroVariance) {

@@ -55,7 +55,8 @@ fn check(base: &BTreeSet<Asked<'_>>, candidate: &BTreeSet<Asked<'_>>, names: [&s
         }
         let only = |name: &str, there: &BTreeSet<Vec<Name>>, here: &BTreeSet<Vec<Name>>| {
             let missing: Vec<String> = there.difference(here).map(|parts| place(parts)).collect();
-            (!missing.is_empty()).then(|| format!("{} only in {name}: {}", counted(missing.len(), part), first(&missing)))
+            (!missing.is_empty())
+                .then(|| format!("{} only in {name}: {}", counted(missing.len(), part), first(&missing)))
         };
         let differences: Vec<String> =
             only(names[0], &base, &candidate).into_iter().chain(only(names[1], &candidate, &base)).collect();

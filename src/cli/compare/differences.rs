@@ -19,7 +19,8 @@ const SHOWN: usize = 48;
 /// called. Files of records tell the model alone.
 pub fn between(base: &OfSuite, candidate: &OfSuite, names: [&str; 2]) -> Result<Vec<String>> {
     let (Some((folder, one)), Some((other_folder, other))) = (&base.run, &candidate.run) else {
-        let model = |version: &OfSuite| version.records.first().map_or(String::new(), |record| record.model.to_string());
+        let model =
+            |version: &OfSuite| version.records.first().map_or(String::new(), |record| record.model.to_string());
         return Ok(changed("model", model(base), model(candidate)).into_iter().collect());
     };
     check_scorers(one, other, names)?;
@@ -60,7 +61,8 @@ fn shared<'m>(base: &'m Manifest, candidate: &'m Manifest) -> Vec<(&'m ScorerEnt
 
 /// How the question is put is part of it; how the answer is drawn is not.
 fn check_questions(base: &Manifest, candidate: &Manifest, names: [&str; 2]) -> Result<()> {
-    let kinds = |manifest: &Manifest| -> Vec<String> { manifest.probes.iter().map(|probe| probe.kind.clone()).collect() };
+    let kinds =
+        |manifest: &Manifest| -> Vec<String> { manifest.probes.iter().map(|probe| probe.kind.clone()).collect() };
     let (one, other) = (kinds(base), kinds(candidate));
     ensure!(
         one == other,
@@ -74,7 +76,11 @@ fn check_questions(base: &Manifest, candidate: &Manifest, names: [&str; 2]) -> R
         for (what, one, other) in [
             ("style", &one.style, &other.style),
             ("lead", &one.lead, &other.lead),
-            ("options", &one.options.as_ref().map(|all| all.join(", ")), &other.options.as_ref().map(|all| all.join(", "))),
+            (
+                "options",
+                &one.options.as_ref().map(|all| all.join(", ")),
+                &other.options.as_ref().map(|all| all.join(", ")),
+            ),
         ] {
             ensure!(
                 one == other,
@@ -133,7 +139,10 @@ fn settings(base: &Manifest, candidate: &Manifest) -> Vec<String> {
     };
     let (one, other) = (scorers(base), scorers(candidate));
     let list = |names: Vec<String>| names.join(", ");
-    add("scores that only one has", (list(one.difference(&other).cloned().collect()), list(other.difference(&one).cloned().collect())));
+    add(
+        "scores that only one has",
+        (list(one.difference(&other).cloned().collect()), list(other.difference(&one).cloned().collect())),
+    );
     lines
 }
 

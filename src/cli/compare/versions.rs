@@ -136,7 +136,8 @@ pub fn names(paths: &[&Path]) -> Vec<String> {
     };
     let longest = parts.iter().map(Vec::len).max().unwrap_or(1);
     let names = (1..longest).map(ends).find(|names| tells_apart(names)).unwrap_or_else(|| ends(longest));
-    let numbered = |(index, name): (usize, &String)| match names[..index].iter().filter(|other| *other == name).count() {
+    let numbered = |(index, name): (usize, &String)| match names[..index].iter().filter(|other| *other == name).count()
+    {
         0 => name.clone(),
         before => format!("{name} ({})", before + 1),
     };

@@ -143,8 +143,10 @@ mod tests {
     fn a_regression_is_said_with_both_gaps_and_its_p() {
         assert_eq!(
             findings(&[&row()]),
-            ["sentiment by gender: regression: woman − man went from +0.010 to +0.080 (change +0.070, 95 % interval +0.049 … \
-              +0.101, 64 clusters; adjusted p of a larger gap <0.001)."]
+            [
+                "sentiment by gender: regression: woman − man went from +0.010 to +0.080 (change +0.070, 95 % interval +0.049 … \
+              +0.101, 64 clusters; adjusted p of a larger gap <0.001)."
+            ]
         );
     }
 
@@ -152,9 +154,16 @@ mod tests {
     fn an_inconclusive_change_says_how_much_it_may_be_and_what_would_settle_it() {
         let open = ComparisonRow { verdict: Some(ChangeVerdict::Inconclusive), clusters_needed: Some(210), ..row() };
         let text = finding(&open);
-        assert!(text.contains("grown by up to +0.101; the margin is 0.05. About 210 clusters would settle it"), "{text}");
+        assert!(
+            text.contains("grown by up to +0.101; the margin is 0.05. About 210 clusters would settle it"),
+            "{text}"
+        );
         let missing = ComparisonRow { did: None, status: ChangeStatus::MissingGroup, ..open };
-        assert!(finding(&missing).starts_with("inconclusive (woman − man). woman or man has no answer"), "{}", finding(&missing));
+        assert!(
+            finding(&missing).starts_with("inconclusive (woman − man). woman or man has no answer"),
+            "{}",
+            finding(&missing)
+        );
     }
 
     #[test]
