@@ -71,6 +71,9 @@ const VERSIONS: &str = "versions.csv";
 
 pub fn run(args: &Args) -> Result<()> {
     start_threads(args.threads)?;
+    if let Some(out) = &args.out {
+        ensure!(!out.join("manifest.yaml").exists(), "{} is the folder of a run; give another -o", out.display());
+    }
     let found = compared(args)?;
     if let Some(out) = &args.out {
         write(&found, out, args.quiet)?;
@@ -118,16 +121,17 @@ fn compared(args: &Args) -> Result<Comparison> {
         add(&mut found, pair)?;
     }
     let order = |name: &str| names.iter().position(|other| other == name);
-    found.rows.sort_by(|a, b| {
-        let key = |row: &'_ ComparisonRow| [&row.suite, &row.axis, &row.group, &row.scorer].map(Clone::clone);
-        key(a).cmp(&key(b)).then(order(&a.candidate).cmp(&order(&b.candidate)))
-    });
-    found.versions.sort_by(|a, b| {
-        let key =
-            |row: &'_ VersionRow| [&row.gap.suite, &row.gap.axis, &row.gap.group, &row.gap.scorer].map(Clone::clone);
-        key(a).cmp(&key(b)).then(order(&a.version).cmp(&order(&b.version)))
-    });
+    found.rows.sort_by(|a, b| (of_row(a), order(&a.candidate)).cmp(&(of_row(b), order(&b.candidate))));
+    found.versions.sort_by(|a, b| (of_gap(a), order(&a.version)).cmp(&(of_gap(b), order(&b.version))));
     Ok(found)
+}
+
+fn of_row(row: &ComparisonRow) -> [&str; 4] {
+    [&row.suite, &row.axis, &row.group, &row.scorer]
+}
+
+fn of_gap(VersionRow { gap, .. }: &VersionRow) -> [&str; 4] {
+    [&gap.suite, &gap.axis, &gap.group, &gap.scorer]
 }
 
 fn add(found: &mut Comparison, pair: Pair<'_>) -> Result<()> {
@@ -151,7 +155,6 @@ fn version<'a>(of: &'a OfSuite, plan: &'a Plan, name: &str) -> Result<Version<'a
 }
 
 fn write(found: &Comparison, out: &Path, quiet: bool) -> Result<()> {
-    ensure!(!out.join("manifest.yaml").exists(), "{} is the folder of a run; give another -o", out.display());
     fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
     let mut files = vec![(ROWS, comparison::write_rows(&found.rows))];
     if found.names.len() > 2 {

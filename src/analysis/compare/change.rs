@@ -6,6 +6,7 @@ use crate::analysis::{Plan, REST, Unit};
 use crate::stats::compare::{Change, Versions, change, levels};
 use crate::stats::gap::{Contrast, Gap, NO_SPREAD};
 use crate::stats::interval::{BootstrapT, critical_value, rule_of_three};
+use crate::stats::matrix::Matrix;
 use crate::stats::means;
 use crate::stats::permutation::sign_flip;
 use crate::stats::random::Address;
@@ -139,8 +140,8 @@ impl Estimate<'_> {
 
     fn fill_means(&self, row: &mut ComparisonRow, seen: &Seen, plan: &Plan) {
         let Seen { versions, contrast, .. } = seen;
-        let of = |matrix: &crate::stats::matrix::Matrix, group: usize| means::mean(&matrix.cell_means(group));
-        let of_others = |matrix: &crate::stats::matrix::Matrix| {
+        let of = |matrix: &Matrix, group: usize| means::mean(&matrix.cell_means(group));
+        let of_others = |matrix: &Matrix| {
             let values: Option<Vec<f64>> = contrast.others.iter().map(|&other| of(matrix, other)).collect();
             means::mean(&values?)
         };

@@ -89,8 +89,9 @@ fn clusters_needed(row: &ComparisonRow, alpha: f64) -> Option<usize> {
 
 /// The worst verdict among declared outcomes: regression, then inconclusive, then improved, then no regression; `None` when nothing was
 /// declared. A control counts only when it has failed.
-pub fn suite_change(rows: &[ComparisonRow]) -> Option<ChangeVerdict> {
-    rows.iter().filter(|row| !row.control || row.status == ChangeStatus::Suspect).filter_map(|row| row.verdict).max()
+pub fn suite_change<'r>(rows: impl IntoIterator<Item = &'r ComparisonRow>) -> Option<ChangeVerdict> {
+    let counts = |row: &&ComparisonRow| !row.control || row.status == ChangeStatus::Suspect;
+    rows.into_iter().filter(counts).filter_map(|row| row.verdict).max()
 }
 
 /// The verdict on one suite of one candidate.
@@ -108,11 +109,10 @@ pub fn verdicts(rows: &[ComparisonRow]) -> Vec<SuiteChange> {
     for row in rows {
         if !seen.iter().any(|one| one.candidate == row.candidate && one.suite == row.suite) {
             let of = |other: &&ComparisonRow| other.candidate == row.candidate && other.suite == row.suite;
-            let own: Vec<ComparisonRow> = rows.iter().filter(of).cloned().collect();
             seen.push(SuiteChange {
                 candidate: row.candidate.clone(),
                 suite: row.suite.clone(),
-                verdict: suite_change(&own),
+                verdict: suite_change(rows.iter().filter(of)),
             });
         }
     }

@@ -1,6 +1,6 @@
 //! Refuses versions that were not asked the same: other templates, groups, terms or contexts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 
@@ -27,18 +27,24 @@ const PARTS: [(&str, &[usize]); 6] = [
 ///
 /// `names` are what base and candidate are called.
 pub fn check_same_design(base: &[Record], candidate: &[Record], names: [&str; 2]) -> Result<()> {
-    check(&asked(base, None), &asked(candidate, None), names, "")?;
-    let scorers = |records: &'_ [Record]| records.iter().map(|record| record.scorer.clone()).collect::<BTreeSet<_>>();
-    for scorer in scorers(base).intersection(&scorers(candidate)) {
-        let about = format!("score {scorer:?}: ");
-        check(&asked(base, Some(scorer)), &asked(candidate, Some(scorer)), names, &about)?;
+    let (base, candidate) = (asked(base), asked(candidate));
+    let all = |asked: &BTreeMap<&Name, BTreeSet<Asked<'_>>>| asked.values().flatten().copied().collect::<BTreeSet<_>>();
+    check(&all(&base), &all(&candidate), names, "")?;
+    for (scorer, of_base) in &base {
+        if let Some(of_candidate) = candidate.get(scorer) {
+            check(of_base, of_candidate, names, &format!("score {scorer:?}: "))?;
+        }
     }
     Ok(())
 }
 
-fn asked<'a>(records: &'a [Record], scorer: Option<&Name>) -> BTreeSet<Asked<'a>> {
-    let of = records.iter().filter(|record| scorer.is_none_or(|scorer| record.scorer == *scorer));
-    of.map(|Record { axis, template, group, term, context, .. }| [axis, template, group, term, context]).collect()
+/// What each scorer has records of.
+fn asked(records: &[Record]) -> BTreeMap<&Name, BTreeSet<Asked<'_>>> {
+    let mut asked: BTreeMap<&Name, BTreeSet<Asked<'_>>> = BTreeMap::new();
+    for Record { scorer, axis, template, group, term, context, .. } in records {
+        asked.entry(scorer).or_default().insert([axis, template, group, term, context]);
+    }
+    asked
 }
 
 fn check(base: &BTreeSet<Asked<'_>>, candidate: &BTreeSet<Asked<'_>>, names: [&str; 2], about: &str) -> Result<()> {
@@ -60,8 +66,12 @@ fn check(base: &BTreeSet<Asked<'_>>, candidate: &BTreeSet<Asked<'_>>, names: [&s
         };
         let differences: Vec<String> =
             only(names[0], &base, &candidate).into_iter().chain(only(names[1], &candidate, &base)).collect();
+        let hint = match part {
+            "context" | "case" => " (an answer without a score is a row with an empty score)",
+            _ => "",
+        };
         bail!(
-            "{about}{} and {} were not asked the same, {}; compare versions on the same templates, terms and contexts",
+            "{about}{} and {} were not asked the same, {}; compare versions on the same templates, terms and contexts{hint}",
             names[0],
             names[1],
             differences.join(", ")

@@ -72,23 +72,20 @@ fn check_questions(base: &Manifest, candidate: &Manifest, names: [&str; 2]) -> R
         names[1],
         other.join(", ")
     );
-    for (one, other) in base.probes.iter().zip(&candidate.probes) {
+    for (probe, same) in base.probes.iter().zip(&candidate.probes) {
+        let options = |probe: &ProbeEntry| probe.options.as_ref().map(|all| all.join(", "));
         for (what, one, other) in [
-            ("style", &one.style, &other.style),
-            ("lead", &one.lead, &other.lead),
-            (
-                "options",
-                &one.options.as_ref().map(|all| all.join(", ")),
-                &other.options.as_ref().map(|all| all.join(", ")),
-            ),
+            ("style", probe.style.clone(), same.style.clone()),
+            ("lead", probe.lead.clone(), same.lead.clone()),
+            ("options", options(probe), options(same)),
         ] {
             ensure!(
                 one == other,
                 "the {} probe has {what} {:?} in {} and {:?} in {}; compare versions that were asked alike",
-                base.probes[0].kind,
-                one.as_deref().unwrap_or_default(),
+                probe.kind,
+                one.unwrap_or_default(),
                 names[0],
-                other.as_deref().unwrap_or_default(),
+                other.unwrap_or_default(),
                 names[1]
             );
         }

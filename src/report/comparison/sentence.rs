@@ -107,8 +107,13 @@ fn why_not(row: &ComparisonRow) -> String {
         }
         ChangeStatus::Ok | ChangeStatus::ZeroVariance | ChangeStatus::Identical => match row.clusters_needed {
             _ if row.clusters < PILOT => format!("From {PILOT} clusters on, this line says how many would settle it."),
-            Some(needed) => format!("About {needed} clusters would settle it, if nothing changed."),
-            None => "More terms a group would settle it; more clusters alone would not.".into(),
+            Some(needed) if needed > row.clusters => {
+                format!("About {needed} clusters would settle it, if nothing changed.")
+            }
+            None if row.se_terms.is_some_and(|se| se > 0.0) => {
+                "More terms a group would settle it; more clusters alone would not.".into()
+            }
+            _ => "More clusters are needed.".into(),
         },
     }
 }
