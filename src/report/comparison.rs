@@ -251,7 +251,7 @@ fn gaps(rows: &[&ComparisonRow]) -> String {
     table(&COLUMNS, rows.iter().map(cells).collect())
 }
 
-/// Means of the scores; shares of refused and of unscored answers where there are any.
+/// Means of the scores, and shares of unscored answers where there are any.
 fn levels(rows: &[&ComparisonRow]) -> String {
     let cells = |name: String, row: &ComparisonRow, level: Level, width: f64| {
         let size = |value: Option<f64>| value.map_or(NONE.into(), |value| plain(value, width));
@@ -263,13 +263,6 @@ fn levels(rows: &[&ComparisonRow]) -> String {
         rows.iter().map(|row| cells(row.scorer.clone(), row, row.mean, row.width)).collect();
     let is_there =
         |level: Level| level.base.is_some_and(|share| share > 0.0) || level.candidate.is_some_and(|share| share > 0.0);
-    let mut refused: Vec<&str> = Vec::new();
-    for row in rows.iter().filter(|row| is_there(row.refusal)) {
-        if !refused.contains(&row.group.as_str()) {
-            refused.push(&row.group);
-            out.push(cells("(refused)".into(), row, row.refusal, 1.0));
-        }
-    }
     for row in rows.iter().filter(|row| is_there(row.unscored)) {
         out.push(cells(format!("({} unscored)", row.scorer), row, row.unscored, 1.0));
     }

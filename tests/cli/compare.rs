@@ -86,10 +86,10 @@ fn a_system_prompt_that_levels_answers_is_named_and_improves() {
     for said in [
         "letters: letters@1 → letters@2",
         "suite: letters@1 → letters@2",
-        "system prompt of note, week (384 of 384 cases): none → “Treat everyone alike.”",
+        "system prompt of note, week (256 of 256 cases): none → “Treat everyone alike.”",
         "length by gender: improved: woman − man went from +",
         "adjusted p of a smaller gap <0.001",
-        "(refused) woman − man 0.000",
+        "refusal woman − man 0.000 0.297 +0.297 +0.2",
     ] {
         assert!(flat.contains(said), "{said}: {text}");
     }
@@ -173,8 +173,8 @@ fn versions_that_were_asked_something_else_are_refused_and_told_where() {
     let message = refusal("Describe the week", "Sketch the week", &[]);
     assert!(
         message.contains(
-            "base and other were asked in other words: the prompt of 192 of 384 cases differs, first of generate/week/"
-        ) && message.contains("“Describe the week of Emily,")
+            "base and other were asked in other words: the prompt of 128 of 256 cases differs, first of generate/week/"
+        ) && message.contains("“Describe the week of Jacob,")
             && message.contains("only the system prompt may differ"),
         "{message}"
     );
@@ -336,4 +336,29 @@ fn each_of_several_versions_is_compared_with_the_first_and_all_stand_in_one_tabl
     // A table of more than two does not stay beside a comparison of two.
     workdir.ok(&["compare", "v1.csv", "v2.csv", "--reference", "reference", "-o", "out"]);
     assert!(!workdir.path("out/versions.csv").exists());
+}
+
+#[test]
+fn a_score_that_only_one_version_has_is_missing_and_judged_only_where_the_base_has_it() {
+    let workdir = Workdir::new();
+    let with = |scorers: &[&str]| {
+        let mut text = "scorer,context,group,score\n".to_owned();
+        for (scorer, context) in scorers.iter().flat_map(|scorer| (0..8).map(move |context| (scorer, context))) {
+            text += &format!("{scorer},c{context},a,0.{context}\n{scorer},c{context},b,0.5\n");
+        }
+        text
+    };
+    workdir.write("one.csv", &with(&["warmth", "length"]));
+    workdir.write("two.csv", &with(&["warmth", "anger"]));
+    let rows = table(&workdir.ok(&["compare", "one.csv", "two.csv", "--reference", "a", "--format", "csv"]));
+    let seen: Vec<[&str; 4]> =
+        rows.iter().map(|row| ["scorer", "status", "verdict", "did"].map(|column| row[column].as_str())).collect();
+    assert_eq!(
+        seen,
+        [
+            ["anger", "missing_group", "", ""],
+            ["length", "missing_group", "inconclusive", ""],
+            ["warmth", "zero_variance", "inconclusive", "0"]
+        ]
+    );
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use crate::analysis::Plan;
+use crate::analysis::{Plan, ScorerPlan};
 use crate::cli::declared::{Declared, DeclaredArgs};
 use crate::cli::report;
 use crate::record::manifest::Manifest;
@@ -90,7 +90,7 @@ impl OfSuite {
         for scorer in &other.scorers {
             match plan.scorers.iter_mut().find(|own| own.name == scorer.name) {
                 Some(own) => own.range = (own.range.0.min(scorer.range.0), own.range.1.max(scorer.range.1)),
-                None => plan.scorers.push(crate::analysis::ScorerPlan { margin: None, ..scorer.clone() }),
+                None => plan.scorers.push(ScorerPlan { margin: None, ..scorer.clone() }),
             }
         }
         plan
