@@ -28,7 +28,6 @@ const PARTS: [(&str, &[usize]); 6] = [
 /// `names` are what base and candidate are called.
 pub fn check_same_design(base: &[Record], candidate: &[Record], names: [&str; 2]) -> Result<()> {
     let (base, candidate) = (asked(base), asked(candidate));
-    let all = |asked: &BTreeMap<&Name, BTreeSet<Asked<'_>>>| asked.values().flatten().copied().collect::<BTreeSet<_>>();
     check(&all(&base), &all(&candidate), names, "")?;
     for (scorer, of_base) in &base {
         if let Some(of_candidate) = candidate.get(scorer) {
@@ -36,6 +35,10 @@ pub fn check_same_design(base: &[Record], candidate: &[Record], names: [&str; 2]
         }
     }
     Ok(())
+}
+
+fn all<'a>(asked: &BTreeMap<&Name, BTreeSet<Asked<'a>>>) -> BTreeSet<Asked<'a>> {
+    asked.values().flatten().copied().collect()
 }
 
 /// What each scorer has records of.
