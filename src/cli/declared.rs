@@ -39,9 +39,9 @@ pub struct DeclaredArgs {
     #[arg(long, value_name = "X", default_value_t = Plan::ALPHA)]
     alpha: f64,
 
-    /// What the clusters are a sample of; templates is stricter and needs ten of them
-    #[arg(long, value_enum, default_value_t = GeneraliseTo::Contexts)]
-    generalise_to: GeneraliseTo,
+    /// What the clusters are a sample of, contexts where nothing is given; templates is stricter and needs ten of them
+    #[arg(long, value_enum)]
+    generalise_to: Option<GeneraliseTo>,
 
     /// Seed of sign flips and resamples; 0 where none is given
     #[arg(long)]
@@ -92,33 +92,26 @@ impl DeclaredArgs {
     /// What a run declares, with the settings that are no declaration about the suite.
     ///
     /// # Errors
-    /// On a reference, groups, a margin or a range: a run has its own.
+    /// On a reference, groups, a margin, a range or the kind of cluster: a run has its own.
     pub fn of_run(&self, mut plan: Plan, run: &Path) -> Result<Plan> {
         let given = [
-            ("--reference", &self.references),
-            ("--groups", &self.groups),
-            ("--margin", &self.margins),
-            ("--range", &self.ranges),
+            ("--reference", !self.references.is_empty()),
+            ("--groups", !self.groups.is_empty()),
+            ("--margin", !self.margins.is_empty()),
+            ("--range", !self.ranges.is_empty()),
+            ("--generalise-to", self.generalise_to.is_some()),
         ];
-        if let Some((option, _)) = given.iter().find(|(_, values)| !values.is_empty()) {
+        if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
             bail!(
-                "{} is a run, whose suite declared groups, references, ranges and margins before it; leave {option} out, or give \
-                 its records.csv",
+                "{} is a run, whose suite declared groups, references, ranges, margins and clusters before it; leave {option} out, or \
+                 give its records.csv",
                 run.display()
             );
         }
-        self.set(&mut plan);
-        plan.seed = self.seed.unwrap_or(plan.seed);
-        Ok(plan)
-    }
-
-    fn set(&self, plan: &mut Plan) {
         plan.alpha = self.alpha;
         plan.resamples = self.resamples;
-        plan.generalise_to = match self.generalise_to {
-            GeneraliseTo::Contexts => Unit::Contexts,
-            GeneraliseTo::Templates => Unit::Templates,
-        };
+        plan.seed = self.seed.unwrap_or(plan.seed);
+        Ok(plan)
     }
 
     /// A plan a suite, over all its models.
@@ -137,7 +130,12 @@ impl DeclaredArgs {
         let ranges = self.ranges.iter().map(|text| range(text, &scorers)).collect::<Result<Vec<_>>>()?;
         let margins = self.margins.iter().map(|text| margin(text, &scorers)).collect::<Result<Vec<_>>>()?;
         for plan in plans.values_mut() {
-            self.set(plan);
+            plan.alpha = self.alpha;
+            plan.resamples = self.resamples;
+            plan.generalise_to = match self.generalise_to {
+                None | Some(GeneraliseTo::Contexts) => Unit::Contexts,
+                Some(GeneraliseTo::Templates) => Unit::Templates,
+            };
             for axis in &mut plan.axes {
                 axis.groups.extend(of(&groups, &axis.name).into_iter().flatten().cloned());
                 axis.groups.sort_unstable();

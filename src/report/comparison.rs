@@ -295,27 +295,22 @@ fn versions(rows: &[VersionRow]) -> String {
     table(&VERSION_COLUMNS, rows.iter().map(cells).collect())
 }
 
-/// Lines of at most [`WIDTH`] columns, broken between words; a word that is longer has its own.
+/// Lines of at most [`WIDTH`] columns, broken between words but not before a `%`; a word that is longer has its own.
 fn wrapped(text: &str, first: &str, next: &str) -> String {
-    let mut out = String::new();
-    let mut line = first.to_owned();
+    let mut lines = vec![first.to_owned()];
     let mut is_empty = true;
-    for word in text.split_whitespace() {
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
-            out += &line;
-            out.push('\n');
-            line = next.to_owned();
+    for word in text.replace(" %", "\u{a0}%").split(' ') {
+        let line = lines.last().map_or(0, |line| line.chars().count());
+        if !is_empty && line + 1 + word.chars().count() > WIDTH {
+            lines.push(next.to_owned());
             is_empty = true;
         }
-        if !is_empty {
-            line.push(' ');
-        }
-        line += word;
+        let line = lines.last_mut().expect("there is a first line");
+        line.push_str(if is_empty { "" } else { " " });
+        line.push_str(word);
         is_empty = false;
     }
-    out += &line;
-    out.push('\n');
-    out
+    lines.join("\n").replace('\u{a0}', " ") + "\n"
 }
 
 #[cfg(test)]
@@ -337,8 +332,12 @@ mod tests {
 
     #[test]
     fn long_lines_are_broken_between_words() {
-        let text = wrapped(&"word ".repeat(40), "", "  ");
+        let text = wrapped("word ".repeat(40).trim_end(), "", "  ");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH) && text.lines().count() == 3, "{text}");
         assert!(text.lines().nth(1).unwrap().starts_with("  word"));
+        assert_eq!(
+            wrapped(&format!("{} 95 % interval", "x".repeat(75)), "", "  "),
+            format!("{}\n  95 % interval\n", "x".repeat(75))
+        );
     }
 }

@@ -88,7 +88,7 @@ fn a_system_prompt_that_levels_answers_is_named_and_improves() {
         "suite: letters@1 → letters@2",
         "system prompt of note, week (256 of 256 cases): none → “Treat everyone alike.”",
         "length by gender: improved: woman − man went from +",
-        "adjusted p of a smaller gap <0.001",
+        "adjusted p of a smaller gap <0.001). Refused answers went from 0 % to 30 %.",
         "refusal woman − man 0.000 0.297 +0.297 +0.2",
     ] {
         assert!(flat.contains(said), "{said}: {text}");

@@ -126,6 +126,7 @@ fn settings(base: &Manifest, candidate: &Manifest) -> Vec<String> {
         let of = |margins: &BTreeMap<String, String>| margins.get(score).cloned().unwrap_or_default();
         add(&format!("margin of {score}, of which the base's is taken"), (of(&one), of(&other)));
     }
+    add("clusters, of which the base's are taken", (text(&base.generalise_to), text(&candidate.generalise_to)));
     for axis in &base.axes {
         let Some(other) = candidate.axes.iter().find(|other| other.name == axis.name) else { continue };
         let what = format!("reference of {}, of which the base's is taken", axis.name);

@@ -78,6 +78,11 @@ fn finding(row: &ComparisonRow) -> String {
         }
         _ => {}
     }
+    let refusal = row.refusal;
+    let is_clear = refusal.low.is_some_and(|low| low > 0.0) || refusal.high.is_some_and(|high| high < 0.0);
+    if let (Some(base), Some(candidate), true) = (refusal.base, refusal.candidate, is_clear) {
+        text += &format!(" Refused answers went from {:.0} % to {:.0} %.", 100.0 * base, 100.0 * candidate);
+    }
     text
 }
 
