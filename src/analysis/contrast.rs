@@ -41,7 +41,8 @@ pub(super) fn estimates<'a>(block: &'a Block<'a>) -> Vec<Estimate<'a>> {
     estimates.collect()
 }
 
-fn contrast(block: &Block<'_>, matrix: &Matrix, group: &str, others: &[&str]) -> Option<Contrast> {
+/// `None` for a group or a side without any score.
+pub(super) fn contrast(block: &Block<'_>, matrix: &Matrix, group: &str, others: &[&str]) -> Option<Contrast> {
     let group = matrix.group(group)?;
     let others: Vec<usize> = others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
     (!others.is_empty()).then_some(Contrast { group, others, paired: block.axis.paired })
@@ -186,7 +187,7 @@ fn flips(plan: &Plan, tests: usize) -> usize {
 }
 
 /// Sign-flip p; when terms add variance, the larger of that and the two-sided t p of the two-way error.
-fn p(gap: &Gap, resamples: usize, address: &Address<'_>, purpose: &str) -> Option<f64> {
+pub(super) fn p(gap: &Gap, resamples: usize, address: &Address<'_>, purpose: &str) -> Option<f64> {
     let (centre, error) = (gap.gap?, gap.error?);
     let flip = sign_flip(&gap.differences, resamples, &address.key(purpose))?;
     Some(if error.v_added > 0.0 { flip.max(t_two_sided_p(centre / error.se, error.df)) } else { flip })

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::analysis::benchmark::Row;
-use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow};
+use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow, IntersectionRow, LiteratureRow, SliceRow};
 use crate::record::table::{Table, count, number, text};
 
 /// A value under a column.
@@ -119,6 +119,65 @@ pub fn floor(row: &FloorRow) -> Vec<(&'static str, Cell<'_>)> {
     ]
 }
 
+/// The columns of intersections.csv with a row's values.
+pub fn intersection(row: &IntersectionRow) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("responses", Cell::Count(Some(row.responses))),
+        ("gap", Cell::Number(row.gap)),
+        ("additive", Cell::Number(row.additive)),
+        ("interaction", Cell::Number(row.interaction)),
+        ("se", Cell::Number(row.se)),
+        ("df", Cell::Number(row.df)),
+        ("p", Cell::Number(row.p)),
+        ("q", Cell::Number(row.q)),
+        ("shrunk", Cell::Number(row.shrunk)),
+        ("posterior_sd", Cell::Number(row.posterior_sd)),
+        ("tau2", Cell::Number(row.tau2)),
+        ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The columns of slices.csv with a row's values.
+pub fn slice(row: &SliceRow) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("template", Cell::Text(&row.template)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("gap", Cell::Number(row.gap)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+        ("p", Cell::Number(row.p)),
+        ("q", Cell::Number(row.q)),
+        ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The columns of literature.csv with a row's values.
+pub fn literature(row: &LiteratureRow) -> Vec<(&'static str, Cell<'_>)> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("statistic", Cell::Text(&row.statistic)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("value", Cell::Number(row.value)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+    ]
+}
+
 /// The names of what an agreement says, with its values.
 pub fn agreement(row: &Agreement) -> Vec<(&'static str, Cell<'_>)> {
     vec![
@@ -138,6 +197,21 @@ pub fn agreement(row: &Agreement) -> Vec<(&'static str, Cell<'_>)> {
 /// noise_floor.csv, in the order of the rows.
 pub fn write_floors(rows: &[FloorRow]) -> Vec<u8> {
     write(&floor(&FloorRow::default()), rows.iter().map(floor))
+}
+
+/// intersections.csv, in the order of the rows.
+pub fn write_intersections(rows: &[IntersectionRow]) -> Vec<u8> {
+    write(&intersection(&IntersectionRow::default()), rows.iter().map(intersection))
+}
+
+/// slices.csv, in the order of the rows.
+pub fn write_slices(rows: &[SliceRow]) -> Vec<u8> {
+    write(&slice(&SliceRow::default()), rows.iter().map(slice))
+}
+
+/// literature.csv, in the order of the rows.
+pub fn write_literature(rows: &[LiteratureRow]) -> Vec<u8> {
+    write(&literature(&LiteratureRow::default()), rows.iter().map(literature))
 }
 
 /// benchmark.csv, in the order of the rows.

@@ -35,6 +35,9 @@ fn run(run: &Run) -> Value {
         "disparity": run.tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
         "noise_floor": run.tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
         "agreements": run.tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
+        "intersections": run.tables.intersections.iter().map(|row| object(columns::intersection(row))).collect::<Vec<_>>(),
+        "slices": run.tables.slices.iter().map(|row| object(columns::slice(row))).collect::<Vec<_>>(),
+        "literature": run.tables.literature.iter().map(|row| object(columns::literature(row))).collect::<Vec<_>>(),
         "benchmark": run.benchmark.iter().map(|row| object(columns::benchmark(row))).collect::<Vec<_>>(),
         "findings": sentence::findings(run),
     })

@@ -201,6 +201,18 @@ impl Measure {
             folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
             files.push("noise_floor.csv");
         }
+        if !run.tables.intersections.is_empty() {
+            folder.write("intersections.csv", &columns::write_intersections(&run.tables.intersections))?;
+            files.push("intersections.csv");
+        }
+        if !run.tables.slices.is_empty() {
+            folder.write("slices.csv", &columns::write_slices(&run.tables.slices))?;
+            files.push("slices.csv");
+        }
+        if !run.tables.literature.is_empty() {
+            folder.write("literature.csv", &columns::write_literature(&run.tables.literature))?;
+            files.push("literature.csv");
+        }
         if self.suite.benchmark.is_some() {
             folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
             files.push("benchmark.csv");
