@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{Block, Plan, REST};
+use super::{Block, Plan, REST, Unit};
 use crate::stats::adjust::benjamini_hochberg;
 use crate::stats::interaction::{Combination, Crossed, Interaction, interactions};
 use crate::stats::permutation::sign_flip;
@@ -112,7 +112,14 @@ fn of_block(block: &Block<'_>, plan: &Plan) -> Vec<IntersectionRow> {
                 reference: reference.flatten(),
                 paired: axis.paired,
             };
-            interactions(&block.scores, &crossed, block.scorer.width())
+            let width = block.scorer.width();
+            match plan.generalise_to {
+                Unit::Contexts => interactions(&block.scores, &crossed, width),
+                Unit::Templates => {
+                    let groups: Vec<usize> = crossed.cells.iter().map(|cell| cell.group).collect();
+                    interactions(&block.scores.by_template(&groups), &crossed, width)
+                }
+            }
         }
     };
     let by_group: BTreeMap<&String, &Interaction> = cells.iter().map(|(group, _)| *group).zip(&parts).collect();

@@ -37,7 +37,7 @@ fn noise(seed: usize) -> f64 {
 }
 
 fn plan(records: &[Record], reference: bool) -> Plan {
-    let mut plan = Plan::of_records(records, 7);
+    let mut plan = Plan::of_records(records.iter(), 7);
     for axis in plan.axes.iter_mut().filter(|_| reference) {
         axis.reference = axis.groups.first().cloned();
     }

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::contrast::{contrast, p};
+use super::contrast::p;
 use super::{Block, Plan, REST, Status};
 use crate::stats::adjust::benjamini_hochberg;
 use crate::stats::gap::{Contrast, paired_gap_over};
@@ -41,8 +41,8 @@ pub struct SliceRow {
     pub width: f64,
 }
 
-/// A row for every template of every gap, sorted by axis, group, scorer and template; none for combinations of axes, which
-/// [`super::intersections`] screens.
+/// A row for every template of every gap, sorted by axis, group, scorer and template; its clusters are contexts, whatever the gap is to
+/// generalise to. None for combinations of axes, which [`super::intersections`] screens.
 pub(super) fn rows(blocks: &[Block<'_>], plan: &Plan) -> Vec<SliceRow> {
     let mut rows: Vec<SliceRow> = blocks.par_iter().flat_map_iter(|block| of_block(block, plan)).collect();
     let tested: Vec<(usize, f64)> = rows.iter().enumerate().filter_map(|(at, row)| Some((at, row.p?))).collect();
@@ -62,7 +62,10 @@ fn of_block(block: &Block<'_>, plan: &Plan) -> Vec<SliceRow> {
     let mut rows = Vec::new();
     for group in groups().filter(|group| axis.reference.as_deref() != Some(group)) {
         let others = axis.others(group, groups(), |other| block.scores.group(other).is_some());
-        let Some(contrast) = contrast(block, &block.scores, group, &others) else { continue };
+        let index = |name: &str| block.scores.group(name);
+        let others: Option<Vec<usize>> = others.iter().map(|other| index(other)).collect();
+        let (Some(own), Some(others)) = (index(group), others.filter(|others| !others.is_empty())) else { continue };
+        let contrast = Contrast { group: own, others, paired: axis.paired };
         for (template, clusters) in &templates {
             rows.push(row(block, plan, group, &contrast, template, clusters.clone()));
         }

@@ -44,7 +44,7 @@ fn placebo(clusters: usize, groups: &[&str], terms: usize, paired: bool) -> Vec<
 }
 
 fn plan(records: &[Record], reference: Option<&str>, margin: Option<f64>) -> Plan {
-    let mut plan = Plan::of_records(records, 0);
+    let mut plan = Plan::of_records(records.iter(), 0);
     plan.axes[0].reference = reference.map(str::to_owned);
     plan.scorers[0].margin = margin;
     plan.resamples = 999;

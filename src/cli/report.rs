@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 
 use super::output::{self, Format};
 use crate::analysis::benchmark::benchmark;
-use crate::analysis::{AxisPlan, Beside, Plan, ScorerPlan, analyze_beside, without};
+use crate::analysis::{AxisPlan, Beside, Plan, ScorerPlan, Unit, analyze_beside, without};
 use crate::record::manifest::Manifest;
 use crate::record::records::read_records;
 use crate::record::{folder, rows};
@@ -114,5 +114,6 @@ fn plan(manifest: &Manifest) -> Plan {
         alpha: Plan::ALPHA,
         seed: manifest.seed,
         resamples: Plan::RESAMPLES,
+        generalise_to: Unit::default(),
     }
 }

@@ -73,7 +73,7 @@ pub fn write_records(rows: &[Record]) -> Vec<u8> {
 
 /// Records in the order of the file. Needs the columns group, context and score; `attribute` and `realisation` are read as axis and term,
 /// a column that is missing has one value in every row. Without a column `sample`, equal rows are samples of one cell. A column `mass`
-/// (what all options of a choice have together) becomes records of its own, of the scorer `<scorer>.mass`.
+/// (what all options of a choice have together) becomes records of its own, behind the others, of the scorer `<scorer>.mass`.
 ///
 /// # Errors
 /// On a missing column, a column under two names, an empty group, and a number that is none or not finite; names the row, counted as a
@@ -90,7 +90,7 @@ fn parse_records(file: impl std::io::Read, name: &str) -> Result<Vec<Record>> {
     let mut names = Names::default();
     let mut last: [Option<Name>; 8] = Default::default();
     let mut samples: HashMap<[Name; 8], u32> = HashMap::new();
-    let mut records = Vec::new();
+    let (mut records, mut masses) = (Vec::new(), Vec::new());
     let (mut line, mut row) = (csv::StringRecord::new(), 1_usize);
     while reader.read_record(&mut line).map_err(no_csv)? {
         row += 1;
@@ -131,10 +131,11 @@ fn parse_records(file: impl std::io::Read, name: &str) -> Result<Vec<Record>> {
         }
         if let Some(mass) = finite(&columns, &line, "mass").map_err(|what| anyhow!(place(&what)))? {
             let scorer = names.get(&format!("{}.mass", record.scorer));
-            records.push(Record { scorer, score: Some(mass), ..record.clone() });
+            masses.push(Record { scorer, score: Some(mass), ..record.clone() });
         }
         records.push(record);
     }
+    records.append(&mut masses);
     Ok(records)
 }
 
@@ -247,7 +248,7 @@ mod tests {
     fn the_mass_of_options_is_a_score_of_its_own() {
         let records = parse("group,context,scorer,score,mass\na,c,choice.yes,0.5,0.98\n").unwrap();
         let seen: Vec<_> = records.iter().map(|record| (&*record.scorer, record.score)).collect();
-        assert_eq!(seen, [("choice.yes.mass", Some(0.98)), ("choice.yes", Some(0.5))]);
+        assert_eq!(seen, [("choice.yes", Some(0.5)), ("choice.yes.mass", Some(0.98))]);
     }
 
     #[test]

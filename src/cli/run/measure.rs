@@ -19,8 +19,8 @@ use crate::scorer::similarity::{self, SetAnswer};
 use crate::scorer::{Answer, Scored, Scorer, audit};
 use crate::suite::{Case, ProbeKind, Suite, Vary};
 
-/// What a run folder holds beside its manifest.
-const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
+/// What a run folder holds beside its manifest and its tables.
+const FILES: [&str; 4] = ["cases.csv", "responses.csv", "scores.csv", "records.csv"];
 
 /// What answers are measured with.
 pub struct Instruments {
@@ -195,23 +195,10 @@ impl Measure {
             files.push("similarity.csv");
         }
         let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
-        folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
-        folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        if !run.tables.floors.is_empty() {
-            folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
-            files.push("noise_floor.csv");
-        }
-        if !run.tables.intersections.is_empty() {
-            folder.write("intersections.csv", &columns::write_intersections(&run.tables.intersections))?;
-            files.push("intersections.csv");
-        }
-        if !run.tables.slices.is_empty() {
-            folder.write("slices.csv", &columns::write_slices(&run.tables.slices))?;
-            files.push("slices.csv");
-        }
-        if !run.tables.literature.is_empty() {
-            folder.write("literature.csv", &columns::write_literature(&run.tables.literature))?;
-            files.push("literature.csv");
+        for (name, bytes) in columns::files(&[("", &run.tables)]) {
+            let Some(bytes) = bytes else { continue };
+            folder.write(name, &bytes)?;
+            files.push(name);
         }
         if self.suite.benchmark.is_some() {
             folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;
