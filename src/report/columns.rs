@@ -98,6 +98,8 @@ pub fn benchmark(row: &Row) -> Cells<'_> {
         ("value", Cell::Number(row.value)),
         ("low", Cell::Number(row.low)),
         ("high", Cell::Number(row.high)),
+        ("se", Cell::Number(row.se)),
+        ("p", Cell::Number(row.p)),
     ]
 }
 

@@ -38,6 +38,39 @@ pub fn bca<const K: usize>(
     limits(&mut drawn, estimate, &left_out(clusters, &statistic))
 }
 
+/// As [`bca`], of a statistic of the clusters' weights: how often each was drawn.
+pub fn bca_weighted(
+    clusters: usize,
+    statistic: impl Fn(&[f64]) -> Option<f64> + Sync,
+    resamples: usize,
+    key: &Key,
+) -> Option<(f64, f64)> {
+    let estimate = statistic(&vec![1.0; clusters])?;
+    if clusters < 2 {
+        return None;
+    }
+    let drawn = (0..resamples as u64)
+        .into_par_iter()
+        .filter_map(|replicate| statistic(&drawn_weights(clusters, replicate, key)));
+    let without = |cluster: usize| {
+        let mut weights = vec![1.0; clusters];
+        weights[cluster] = 0.0;
+        statistic(&weights)
+    };
+    let left_out: Vec<f64> = (0..clusters).into_par_iter().filter_map(without).collect();
+    limits(&mut drawn.collect::<Vec<f64>>(), estimate, &left_out)
+}
+
+/// How often each of `clusters` is drawn in a replicate.
+pub fn drawn_weights(clusters: usize, replicate: u64, key: &Key) -> Vec<f64> {
+    let mut random = key.stream(replicate);
+    let mut weights = vec![0.0; clusters];
+    for _ in 0..clusters {
+        weights[((u64::from(random.next_u32()) * clusters as u64) >> 32) as usize] += 1.0;
+    }
+    weights
+}
+
 /// The same interval from resamples and leave-one-out estimates that the caller has, for statistics that are no function of a few counts.
 ///
 /// Sorts `drawn`. `None` without resamples, where none differs from another, and where anything is not finite.

@@ -1,9 +1,8 @@
 //! Computes the generalised fairness metrics of the literature: distances between groups, from a background, and of all groups together.
 
-use rand_core::Rng;
 use rayon::prelude::*;
 
-use super::bootstrap::limits;
+use super::bootstrap::{drawn_weights, limits};
 use super::means;
 use super::random::Key;
 
@@ -69,14 +68,7 @@ impl Fairness {
         }
         let drawn: Vec<Metrics> = (0..resamples as u64)
             .into_par_iter()
-            .map(|replicate| {
-                let mut random = key.stream(replicate);
-                let mut weights = vec![0.0; clusters];
-                for _ in 0..clusters {
-                    weights[((u64::from(random.next_u32()) * clusters as u64) >> 32) as usize] += 1.0;
-                }
-                self.weighted(&weights)
-            })
+            .map(|replicate| self.weighted(&drawn_weights(clusters, replicate, key)))
             .collect();
         let left_out: Vec<Metrics> = (0..clusters)
             .into_par_iter()
