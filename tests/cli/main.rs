@@ -14,4 +14,5 @@ mod resume;
 mod run;
 mod score;
 mod suites;
+mod weat;
 mod workdir;
