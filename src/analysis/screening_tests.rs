@@ -1,5 +1,8 @@
 //! Tests what is screened beside the gaps: combinations, templates, the statistics of the literature.
 
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+
 use super::*;
 
 /// Scores `score(gender, ethnicity, cluster)` of two genders and `ethnicities` others, crossed and by themselves, in four templates.
@@ -190,4 +193,46 @@ fn the_literature_s_rows_are_those_of_a_count_by_hand() {
     assert_eq!(value("", "pcm_mean"), (2, Some(0.175)));
     assert_eq!(value("", "counterfactual_pcm"), (2, Some(0.375)));
     assert_eq!(tables.literature.len(), 6 + 1 + 11);
+}
+
+/// 2,000 suites of 2 × 4 combinations with main effects, noise and names (sd .04, four a combination), and no interaction: a p of at most .05 for
+/// a combination in at most 5.97 %, and a q of at most .10 for any of eight in at most 11.3 %.
+#[test]
+#[ignore = "simulates 2,000 suites"]
+fn combinations_that_add_up_are_rarely_called_interactions() {
+    const SUITES: usize = 2_000;
+    let mut random = ChaCha8Rng::seed_from_u64(6);
+    let mut uniform = move || f64::from(random.next_u32()) / f64::from(u32::MAX);
+    let (mut small_p, mut any_q) = (0, 0);
+    for _ in 0..SUITES {
+        let names: Vec<f64> = (0..32).map(|_| 0.14 * (uniform() - 0.5)).collect();
+        let mut records = Vec::new();
+        for cluster in 0..40 {
+            let level = 0.2 * uniform();
+            for cell in 0..8 {
+                let name = 4 * cell + (cluster + cell) % 4;
+                let main = 0.1 * (cell / 4) as f64 + 0.05 * (cell % 4) as f64;
+                records.push(Record {
+                    suite: "s".into(),
+                    model: "m".into(),
+                    template: "t".into(),
+                    context: format!("c{cluster}").into(),
+                    axis: "gender+ethnicity".into(),
+                    group: format!("g{}+e{}", cell / 4, cell % 4).into(),
+                    term: format!("n{name}").into(),
+                    sample: 0,
+                    scorer: "warmth".into(),
+                    score: Some(0.2 + level + main + names[name] + 0.2 * (uniform() - 0.5)),
+                });
+            }
+        }
+        let mut plan = plan(&records, true);
+        plan.resamples = 999;
+        let rows = analyze(&records, &plan).unwrap().intersections;
+        small_p += usize::from(rows[0].p.unwrap() <= 0.05);
+        any_q += usize::from(rows.iter().any(|row| row.q.unwrap() <= 0.1));
+    }
+    let [p, q] = [small_p, any_q].map(|count| count as f64 / SUITES as f64);
+    println!("p of at most .05: {:.2} %, any q of at most .10: {:.2} %", 100.0 * p, 100.0 * q);
+    assert!(p <= 0.0597 && q <= 0.113, "{p} {q}");
 }

@@ -7,6 +7,9 @@ use super::means::quantile;
 use super::random::Key;
 use super::student::{normal_cdf, normal_quantile};
 
+/// Parts that are left out in turn of many clusters.
+const PARTS: usize = 500;
+
 /// The bias-corrected and accelerated (BCa) 95 % interval of `statistic`, a function of the clusters' summed counts.
 ///
 /// Source: Efron 1987, "Better bootstrap confidence intervals"; the bias from the share of resamples below the estimate (ties half), the
@@ -52,12 +55,7 @@ pub fn bca_weighted(
     let drawn = (0..resamples as u64)
         .into_par_iter()
         .filter_map(|replicate| statistic(&drawn_weights(clusters, replicate, key)));
-    let without = |cluster: usize| {
-        let mut weights = vec![1.0; clusters];
-        weights[cluster] = 0.0;
-        statistic(&weights)
-    };
-    let left_out: Vec<f64> = (0..clusters).into_par_iter().filter_map(without).collect();
+    let left_out: Vec<f64> = left_out_weights(clusters).filter_map(|weights| statistic(&weights)).collect();
     limits(&mut drawn.collect::<Vec<f64>>(), estimate, &left_out)
 }
 
@@ -69,6 +67,13 @@ pub fn drawn_weights(clusters: usize, replicate: u64, key: &Key) -> Vec<f64> {
         weights[((u64::from(random.next_u32()) * clusters as u64) >> 32) as usize] += 1.0;
     }
     weights
+}
+
+/// The weights of the jackknife: all clusters but one, or of more than [`PARTS`] all but every [`PARTS`]-th, which keeps the cost linear.
+pub fn left_out_weights(clusters: usize) -> impl ParallelIterator<Item = Vec<f64>> {
+    let parts = clusters.min(PARTS);
+    let weight = move |cluster: usize, part: usize| if cluster % parts == part { 0.0 } else { 1.0 };
+    (0..parts).into_par_iter().map(move |part| (0..clusters).map(|cluster| weight(cluster, part)).collect())
 }
 
 /// The same interval from resamples and leave-one-out estimates that the caller has, for statistics that are no function of a few counts.

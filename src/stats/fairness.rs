@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::bootstrap::{drawn_weights, limits};
+use super::bootstrap::{drawn_weights, left_out_weights, limits};
 use super::means;
 use super::random::Key;
 
@@ -70,14 +70,7 @@ impl Fairness {
             .into_par_iter()
             .map(|replicate| self.weighted(&drawn_weights(clusters, replicate, key)))
             .collect();
-        let left_out: Vec<Metrics> = (0..clusters)
-            .into_par_iter()
-            .map(|cluster| {
-                let mut weights = vec![1.0; clusters];
-                weights[cluster] = 0.0;
-                self.weighted(&weights)
-            })
-            .collect();
+        let left_out: Vec<Metrics> = left_out_weights(clusters).map(|weights| self.weighted(&weights)).collect();
         let observed = self.metrics();
         std::array::from_fn(|metric| {
             let mut values: Vec<f64> = drawn.iter().map(|metrics| metrics[metric]).collect();
@@ -97,8 +90,7 @@ impl Fairness {
         }
         centres.iter_mut().for_each(|centre| *centre /= total);
         let k = self.groups as f64;
-        let all = centres.iter().sum::<f64>() / k;
-        let from_all = centres.iter().map(|centre| (centre - all).abs()).sum::<f64>() / k;
+        let from_all = from_mean(&centres).map(f64::abs).sum::<f64>() / k;
         let [pairs, of_all, of_rest] = self.wasserstein(weights, total);
         [
             pairwise(&centres),
@@ -124,8 +116,7 @@ impl Fairness {
         for &(score, cluster, group) in &self.ascending {
             let step = last.map_or(0.0, |last| score - last);
             if step > 0.0 {
-                let all = shares.iter().sum::<f64>() / k;
-                let from_all = shares.iter().map(|share| (share - all).abs()).sum::<f64>() / k;
+                let from_all = from_mean(&shares).map(f64::abs).sum::<f64>() / k;
                 for (sum, distance) in sums.iter_mut().zip([pairwise(&shares), from_all, from_all * k / (k - 1.0)]) {
                     *sum += step * distance;
                 }
@@ -149,9 +140,14 @@ fn range(values: &[f64]) -> f64 {
 }
 
 fn population_sd(values: &[f64]) -> f64 {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / n).sqrt()
+    (from_mean(values).map(|d| d * d).sum::<f64>() / values.len() as f64).sqrt()
+}
+
+/// Each value minus their mean, measured from the first one: exactly 0 for equal values.
+fn from_mean(values: &[f64]) -> impl Iterator<Item = f64> + '_ {
+    let first = values[0];
+    let mean = values.iter().map(|value| value - first).sum::<f64>() / values.len() as f64;
+    values.iter().map(move |value| value - first - mean)
 }
 
 /// Share of the values above `threshold`; `None` without values. |share of one group − share of another| is LangFair's weak
