@@ -194,7 +194,7 @@ impl Plan {
     }
 
     /// Errs on numbers that no analysis can use.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if !(self.alpha > 0.0 && self.alpha < 0.5) {
             bail!("alpha is {}; it must lie between 0 and 0.5, usually 0.05", self.alpha);
         }

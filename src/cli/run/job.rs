@@ -6,7 +6,7 @@ use super::Args;
 use super::measure::{Instruments, Measure, Measured};
 use super::source::{Source, check_given};
 use crate::analysis::benchmark;
-use crate::cli::progress::{Progress, say};
+use crate::cli::progress::{Progress, say, say_truncated};
 use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
@@ -90,6 +90,7 @@ impl Job {
         say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), names.join(", ")));
         let mut scores = self.read_scores(&answers);
         scores.extend(measure.score(&answers)?);
+        say_truncated(args.engine.quiet, &measure.instruments.scorers);
         let shared_draws = matches!(source, Source::Model(_));
         let measured =
             Measured { offsets: measure.offsets()?, pairs: measure.pairs(&answers, shared_draws)?, scores, answers };
