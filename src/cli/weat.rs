@@ -172,11 +172,14 @@ fn figures(name: &str, args: &Args, test: &Test, measured: &Measured) -> String 
         (None, _) => "n/a: the words do not differ".to_owned(),
     };
     let p = |p: f64| if p < 0.001 { "<0.001".to_owned() } else { format!("{p:.3}") };
-    let kind = if weat.is_exact { "all" } else { "random" };
+    let partitions = match (weat.is_exact, weat.partitions) {
+        (true, count) => format!("all {count} partitions"),
+        (false, count) => format!("{count} random partitions"),
+    };
     format!(
         "{name} in {}{}\n{}, {}\n{}, {}\n\n\
          effect size  {size}\n\
-         p            {} one-sided, {} two-sided, of {} {kind} partitions\n\n\
+         p            {} one-sided, {} two-sided, of {partitions}\n\n\
          Above 0, X lies nearer to A and Y nearer to B. The interval resamples the words\n\
          and is approximate below 50 of them. This is an association of words in an\n\
          encoder, and no harm of what a model writes: no gate reads it.\n",
@@ -192,6 +195,5 @@ fn figures(name: &str, args: &Args, test: &Test, measured: &Measured) -> String 
         set("B", &test.attributes.b),
         p(weat.p),
         p(weat.p_two_sided),
-        weat.partitions,
     )
 }

@@ -280,7 +280,7 @@ fn combinations(tables: &Tables) -> String {
     let rows_of = table(&COMBINATION_COLUMNS, rows.iter().map(cells).collect());
     format!(
         "{title}the largest interactions,\nwhat the axes by themselves do not add up to; all are in intersections.csv:\n{rows_of}\
-         shrunken: drawn to their mean by the share of noise in them. q: Benjamini-Hochberg.\n"
+         shrunken: drawn to their mean by their share of noise; q: Benjamini-Hochberg.\n"
     )
 }
 

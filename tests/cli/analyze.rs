@@ -170,6 +170,7 @@ fn what_cannot_be_analysed_is_refused_with_its_place() {
         let message = refused(csv, more);
         assert!(message.contains(wanted), "{message}\nlacks {wanted}");
     }
+    std::fs::create_dir(workdir.path("out")).unwrap();
     workdir.write("out/manifest.yaml", "");
     assert!(refused(good, &[]).contains("is the folder of a run"));
 }
