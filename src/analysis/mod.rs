@@ -31,7 +31,7 @@ pub use self::decide::{decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
 pub use self::intersections::{IntersectionRow, IntersectionStatus};
 pub use self::literature::LiteratureRow;
-pub use self::plan::{AxisPlan, Plan, ScorerPlan, Unit, without};
+pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
 pub use self::slices::SliceRow;
 pub use crate::record::REST;
 use crate::record::{Name, OffsetRow, PairRow, Record};
@@ -39,6 +39,7 @@ use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
 
 pub use crate::stats::equivalence::Verdict;
+pub use crate::suite::Unit;
 
 /// Everything that one suite's records show about one model.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -200,6 +200,11 @@ pub static DESIGN: Form = Form {
         ),
         may("contexts", Shape::Count(1), "A seeded, balanced sample of that many contexts; all when left out."),
         may("seed", Shape::Count(0), "Seeds rotation and the sample of contexts."),
+        may(
+            "generalise_to",
+            Shape::Word(&["contexts", "templates"]),
+            "What the clusters are a sample of; templates needs ten of them.",
+        ),
     ],
 };
 

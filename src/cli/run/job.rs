@@ -16,7 +16,7 @@ use crate::record::manifest::{
 use crate::record::{ResponseRow, ScoreRow};
 use crate::report::Run;
 use crate::scorer::similarity;
-use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, Suite};
+use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, Suite, Unit};
 
 /// One suite on its way.
 pub struct Job {
@@ -184,6 +184,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        generalise_to: (suite.design.generalise_to == Unit::Templates).then(|| "templates".into()),
         similarity: similarity.collect(),
         axes: axes.collect(),
     })
