@@ -47,9 +47,7 @@ fn every_value_of_every_case_is_met() {
                 "n_exact_ceil" => clusters_for_power(of("d_z"), of("alpha"), of("power")).map(f64::ceil),
                 "n_normal_real" => clusters_for_power_normal(of("d_z"), of("alpha"), of("power")),
                 "n_normal_ceil" => clusters_for_power_normal(of("d_z"), of("alpha"), of("power")).map(f64::ceil),
-                "mde_dz" => {
-                    minimum_detectable_effect(1.0 / of("n").sqrt(), of("n") - 1.0, of("alpha"), of("power"))
-                }
+                "mde_dz" => minimum_detectable_effect(1.0 / of("n").sqrt(), of("n") - 1.0, of("alpha"), of("power")),
                 "mde" => {
                     minimum_detectable_effect(of("sd_D") / of("n").sqrt(), of("n") - 1.0, of("alpha"), of("power"))
                 }

@@ -6,14 +6,20 @@
 
 pub mod benchmark;
 mod beside;
+pub mod compare;
 mod contrast;
 mod decide;
 mod floor;
+mod intersections;
+mod literature;
 pub mod pilot;
 mod plan;
+mod slices;
 
 #[cfg(test)]
 mod calibration;
+#[cfg(test)]
+mod screening_tests;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +31,10 @@ use rayon::prelude::*;
 pub use self::beside::Agreement;
 pub use self::decide::{adjust, conclude, decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
+pub use self::intersections::{IntersectionRow, IntersectionStatus};
+pub use self::literature::LiteratureRow;
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
+pub use self::slices::SliceRow;
 pub use crate::record::REST;
 use crate::record::{Name, OffsetRow, PairRow, Record};
 use crate::stats::matrix::{Matrix, Sample};
@@ -45,6 +54,12 @@ pub struct Tables {
     pub floors: Vec<FloorRow>,
     /// Several scorers of one construct, by axis and group.
     pub agreements: Vec<Agreement>,
+    /// Combinations of crossed axes, by axis, group and scorer.
+    pub intersections: Vec<IntersectionRow>,
+    /// Gaps by template, by axis, group, scorer and template.
+    pub slices: Vec<SliceRow>,
+    /// Statistics as published, by axis, group, scorer and statistic.
+    pub literature: Vec<LiteratureRow>,
 }
 
 /// What was measured beside the records.
@@ -71,7 +86,7 @@ pub struct GroupRow {
     pub unscored: usize,
     /// Mean over clusters of the cell means; `None` without a scored answer.
     pub mean: Option<f64>,
-    /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
+    /// t interval over clusters at level 1 − alpha, inside the score's range; descriptive, since contexts differ from one another.
     pub low: Option<f64>,
     pub high: Option<f64>,
     /// Width of the score's range.
@@ -221,12 +236,15 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
 /// becomes inconclusive.
 pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
     let blocks = checked_blocks(records, plan)?;
-    let rows = gap_rows(&blocks, plan, beside, 0);
-    let mut groups: Vec<GroupRow> = blocks.par_iter().flat_map_iter(|block| group_rows(block, plan)).collect();
+    let mut groups: Vec<GroupRow> = blocks.par_iter().map(|block| group_rows(block, plan)).flatten().collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    let rows = gap_rows(&blocks, plan, &beside.offsets, 0);
     let floors = floor::rows(records, plan, beside);
     let agreements = beside::agreements(&rows);
-    Ok(Tables { groups, gaps: rows, floors, agreements })
+    let intersections = intersections::rows(&blocks, plan);
+    let slices = slices::rows(&blocks, plan);
+    let literature = literature::rows(records, plan);
+    Ok(Tables { groups, gaps: rows, floors, agreements, intersections, slices, literature })
 }
 
 /// The gaps of [`analyze_beside`] alone, in a family that has `elsewhere` further gaps in other records.
@@ -234,7 +252,7 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
 /// The family decides how many sign flips are drawn and what could be detected; [`adjust`] and [`conclude`] are for
 /// whoever has all of its rows.
 pub fn gaps(records: &[Record], plan: &Plan, beside: &Beside, elsewhere: usize) -> Result<Vec<GapRow>> {
-    Ok(gap_rows(&checked_blocks(records, plan)?, plan, beside, elsewhere))
+    Ok(gap_rows(&checked_blocks(records, plan)?, plan, &beside.offsets, elsewhere))
 }
 
 /// How many gaps of these records are adjusted together: those of declared outcomes that have data.
@@ -245,12 +263,12 @@ pub fn family_size(records: &[Record], plan: &Plan) -> Result<usize> {
     Ok(checked_blocks(records, plan)?.par_iter().map(size).sum())
 }
 
-fn gap_rows(blocks: &[Block<'_>], plan: &Plan, beside: &Beside, elsewhere: usize) -> Vec<GapRow> {
+fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow], elsewhere: usize) -> Vec<GapRow> {
     let estimates: Vec<_> =
         blocks.par_iter().flat_map_iter(|block| contrast::estimates(block, plan.generalise_to)).collect();
     let family = estimates.iter().filter(|estimate| estimate.is_in_family()).count() + elsewhere;
     let mut rows: Vec<GapRow> = estimates.par_iter().map(|estimate| estimate.row(plan, family)).collect();
-    rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
+    rows.iter_mut().for_each(|row| beside::add_offset(row, offsets, plan.alpha));
     decide(&mut rows, plan.alpha);
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows
@@ -414,8 +432,8 @@ fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
             responses: count.map_or(0, |count| count.responses),
             unscored: count.map_or(0, |count| count.unscored),
             mean: means::mean(&values),
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
+            low: interval.map(|(low, _)| low.max(block.scorer.range.0)),
+            high: interval.map(|(_, high)| high.min(block.scorer.range.1)),
             width: block.scorer.width(),
         }
     });

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod associate;
 pub mod audit;
 pub mod check;
+pub mod compare;
 mod declared;
 pub mod engine;
 pub mod expand;
@@ -21,6 +22,7 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod score;
+pub mod weat;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -54,6 +56,8 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = analyze::EXAMPLES)]
     Analyze(analyze::Args),
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     #[command(after_help = plan::EXAMPLES)]
@@ -66,6 +70,8 @@ enum Command {
     Score(score::Args),
     #[command(after_help = associate::EXAMPLES)]
     Associate(associate::Args),
+    #[command(after_help = weat::EXAMPLES)]
+    Weat(weat::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = head::EXAMPLES)]
@@ -103,12 +109,14 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Analyze(args) => analyze::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Report(args) => done(report::run(&args)),
         Command::Plan(args) => done(plan::run(&args)),
         Command::Gate(args) => gate::run(&args),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),
         Command::Associate(args) => done(associate::run(&args)),
+        Command::Weat(args) => done(weat::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

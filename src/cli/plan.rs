@@ -120,7 +120,12 @@ pub fn run(args: &Args) -> Result<()> {
     let outside = if args.allow_outside { Outside::Allowed } else { Outside::Refused };
     let suite = load_named_or_path(&args.suite, outside)?;
     let cases = expand(&suite, args.limit.map(|limit| limit as usize))?;
-    ensure!(!cases.is_empty(), "suite {} makes no cases; `tiltmeter expand {}` shows what it makes", suite.name, args.suite);
+    ensure!(
+        !cases.is_empty(),
+        "suite {} makes no cases; `tiltmeter expand {}` shows what it makes",
+        suite.name,
+        args.suite
+    );
     let plan = Plan::of(&suite, &spread::ranges(&suite, &cases)?, 0);
     let spreads = match &args.pilot {
         Some(path) => Spreads::measured(path, &suite, &plan)
@@ -186,9 +191,8 @@ fn prospect(
     spreads: &Spreads,
     (prompt_tokens, new_tokens): (f64, f64),
 ) -> Option<Prospect> {
-    let variance = |group: &str, design: &Design| {
-        spreads.of(&axis.name, group, score).map(|spread| spread.parts.variance(design))
-    };
+    let variance =
+        |group: &str, design: &Design| spreads.of(&axis.name, group, score).map(|spread| spread.parts.variance(design));
     let hardest = designs
         .iter()
         .filter_map(|(group, design)| Some((variance(group, design)?, group, design)))

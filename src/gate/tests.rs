@@ -50,7 +50,7 @@ fn judged(mut entries: Vec<Entry>, policy: &Policy, family: Family, today: &str)
     settle(&mut entries, policy, family).unwrap();
     let finding = |gap: &GapRow| Finding::of_gap(gap, "m", false, String::new(), String::new());
     let findings = entries.iter().flat_map(|entry| entry.gaps.iter().filter_map(finding)).collect();
-    judge(findings, policy, None, day(today))
+    judge(findings, policy, family, None, day(today))
 }
 
 fn verdict(entries: Vec<Entry>, yaml: &str) -> Outcome {
@@ -168,8 +168,7 @@ fn a_waiver_covers_nothing_beside_what_it_names_and_no_fault_of_the_run() {
 
 #[test]
 fn a_waiver_that_fits_nothing_is_a_warning() {
-    let judgement =
-        judged(vec![entry(vec![gap("a", "x", 0.001)])], &policy(WAIVER), Family::All, "2026-01-01");
+    let judgement = judged(vec![entry(vec![gap("a", "x", 0.001)])], &policy(WAIVER), Family::All, "2026-01-01");
     assert_eq!(judgement.verdict(), Outcome::Fail);
     assert!(judgement.warnings[0].starts_with("gate.yaml:2:5: the waiver for group woman fits nothing"));
 }
@@ -181,7 +180,12 @@ fn warnings_pass_and_are_told_from_what_passes() {
     assert_eq!((judgement.exit_code(), judgement.rows[0].outcome), (0, Outcome::Inconclusive));
     assert!(judgement.rows[0].only_warns());
     assert_eq!(judged(open(), &Policy::default(), Family::All, "2026-01-01").exit_code(), 3);
-    let failed = judged(vec![entry(vec![gap("a", "woman", 0.001)])], &policy("on_inconclusive: warn"), Family::All, "2026-01-01");
+    let failed = judged(
+        vec![entry(vec![gap("a", "woman", 0.001)])],
+        &policy("on_inconclusive: warn"),
+        Family::All,
+        "2026-01-01",
+    );
     assert_eq!(failed.exit_code(), 1);
 }
 

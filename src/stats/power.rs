@@ -67,9 +67,7 @@ pub fn equivalence_power(se: f64, df: f64, gap: f64, margin: f64, alpha: f64) ->
     let widest = margin / (critical * se);
     error_distribution_to(df, widest)
         .iter()
-        .map(|&(s, weight)| {
-            weight * (normal_cdf(upper - critical * s) - normal_cdf(lower + critical * s)).max(0.0)
-        })
+        .map(|&(s, weight)| weight * (normal_cdf(upper - critical * s) - normal_cdf(lower + critical * s)).max(0.0))
         .sum()
 }
 

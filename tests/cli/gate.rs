@@ -120,7 +120,9 @@ fn the_file_has_a_row_a_gated_gap_with_what_became_of_it() {
     assert_eq!(lines.next().unwrap(), columns);
     let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
     let of = |name: &str| columns.split(',').position(|column| column == name).unwrap();
-    let cells = |row: &Vec<&str>| [row[of("model")].split('@').next().unwrap(), row[of("scorer")], row[of("outcome")]].join(" ");
+    let cells = |row: &Vec<&str>| {
+        [row[of("model")].split('@').next().unwrap(), row[of("scorer")], row[of("outcome")]].join(" ")
+    };
     assert_eq!(
         rows.iter().map(cells).collect::<Vec<_>>(),
         ["biased length waived", "biased refusal pass", "clean length pass", "clean refusal pass"]
@@ -142,7 +144,8 @@ fn json_holds_the_gate_beside_the_runs() {
     let document: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, document["runs"].as_array().unwrap().len()), (Some(1), 1));
     assert_eq!(document["gate"]["verdict"], "fail");
-    let alone: serde_json::Value = serde_json::from_str(&ended(&workdir, &["gate", "biased", "--format", "json"]).1).unwrap();
+    let alone: serde_json::Value =
+        serde_json::from_str(&ended(&workdir, &["gate", "biased", "--format", "json"]).1).unwrap();
     assert_eq!(alone, document["gate"]);
     assert_eq!((alone["exit_code"].as_u64(), alone["outcomes"][0]["outcome"].as_str()), (Some(1), Some("fail")));
 }
@@ -182,7 +185,10 @@ fn nothing_declared_is_an_error_before_the_model_is_asked() {
     let undeclared = suite.split("outcomes:").next().unwrap();
     workdir.write("letters.yaml", undeclared);
     let message = workdir.error(&["run", "letters.yaml", "--model", "scripted:clean.yaml", "--gate"]);
-    assert!(message.contains("declares no outcomes") && message.contains("{ score: sentiment, margin: 0.05 }"), "{message}");
+    assert!(
+        message.contains("declares no outcomes") && message.contains("{ score: sentiment, margin: 0.05 }"),
+        "{message}"
+    );
     assert!(!workdir.path("results").exists());
     run(&workdir, "clean", &[]);
     assert!(workdir.error(&["gate", "clean"]).contains("declares no outcomes"));
@@ -204,4 +210,27 @@ fn a_faulty_policy_is_an_error_that_names_every_place() {
     assert!(workdir.error(&["gate", "clean", "--today", "tomorrow"]).contains("2025-01-31"));
     workdir.write("gate.yaml", "outcomes: [{ score: lenght }]\n");
     assert!(workdir.error(&["gate", "clean", "--policy", "gate.yaml"]).contains("score lenght fits no outcome"));
+}
+
+#[test]
+fn a_regression_fails_and_an_improvement_passes() {
+    let workdir = workdir();
+    run(&workdir, "clean", &[]);
+    run(&workdir, "biased", &[]);
+    let compared = |base: &str, candidate: &str, more: &[&str]| {
+        ended(&workdir, &[&["compare", base, candidate, "--quiet"], more].concat())
+    };
+    assert_eq!(compared("clean", "biased", &[]).0, Some(0), "without a gate the verdict sets no code");
+    let (code, text) = compared("clean", "biased", &["--gate"]);
+    assert_eq!((code, last_line(&text)), (Some(1), "gate: fail: 1 fail, 1 pass"), "{text}");
+    assert_eq!(compared("biased", "clean", &["--gate"]).0, Some(0));
+    assert_eq!(compared("biased", "biased", &["--gate"]).0, Some(0));
+    workdir.write("gate.yaml", POLICY);
+    let waived = ["--gate", "--policy", "gate.yaml", "--today", "2026-01-01", "--format", "json"];
+    let (code, text) = compared("clean", "biased", &waived);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &document["gate"]["outcomes"][0]["outcome"]), (Some(0), &serde_json::json!("waived")));
+    workdir.write("gate.yaml", "outcomes: [{ score: length, margin: 9 }]\n");
+    let message = workdir.error(&["compare", "clean", "biased", "--gate", "--policy", "gate.yaml"]);
+    assert!(message.contains("gate.yaml:1:12: a comparison has the margins"), "{message}");
 }

@@ -49,7 +49,10 @@ fn what_is_planned_is_what_the_run_then_asks() {
 fn without_a_pilot_the_spread_is_assumed_and_said() {
     let workdir = Workdir::new();
     let text = workdir.ok(&PLAN);
-    assert!(text.contains("Assumed, since there is no pilot: a standard deviation of 0.2 of the score's range"), "{text}");
+    assert!(
+        text.contains("Assumed, since there is no pilot: a standard deviation of 0.2 of the score's range"),
+        "{text}"
+    );
     assert!(text.contains("length by gender: with 6 clusters x 3 names x 2 samples: detects |gap| >= "), "{text}");
     assert!(text.contains("can conclude equivalence at 3 with 0 %"), "{text}");
     let mde = |sd: &str| planned(&workdir, &["--sd", sd])["outcomes"][0]["mde"].as_f64().unwrap();
@@ -78,7 +81,9 @@ fn the_pilots_own_design_has_the_error_that_the_pilot_found() {
     assert!(!workdir.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("These are few"));
     let small = Workdir::new();
     small.ok(&RUN);
-    assert!(small.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("from 20 on the spread can be planned by"));
+    assert!(
+        small.ok(&[&PLAN[..], &["--pilot", "results"]].concat()).contains("from 20 on the spread can be planned by")
+    );
 }
 
 #[test]

@@ -67,7 +67,10 @@ impl Layout<'_> {
                 clusters: self.clusters(unit),
                 samples: f64::from(samples),
                 cell_terms: self.filled.len() as f64 / self.cells.len() as f64,
-                sides: [side(group, 1.0)].into_iter().chain(others.iter().map(|other| side(other, share * share))).collect(),
+                sides: [side(group, 1.0)]
+                    .into_iter()
+                    .chain(others.iter().map(|other| side(other, share * share)))
+                    .collect(),
             }
         };
         tested.map(|group| ((**group).to_owned(), design(group))).collect()

@@ -174,9 +174,8 @@ pub(super) fn document(planned: &Planned<'_>) -> String {
 fn outcome(prospect: &Prospect) -> Value {
     let figure = |value: Option<f64>| json!(number(value).parse::<f64>().ok());
     let (design, parts, found) = (&prospect.design, &prospect.spread.parts, prospect.found.as_ref());
-    let doubled = |wanted: Addition| {
-        figure(prospect.doubled.iter().find(|(addition, _)| *addition == wanted).map(|(_, se)| *se))
-    };
+    let doubled =
+        |wanted: Addition| figure(prospect.doubled.iter().find(|(addition, _)| *addition == wanted).map(|(_, se)| *se));
     let best = prospect.doubled.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(addition, _)| addition.as_str());
     let is_refused = found.and_then(|found| found.least_margin).is_some_and(|least| least >= prospect.margin);
     json!({

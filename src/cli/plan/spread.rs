@@ -149,7 +149,9 @@ fn of_suite(all: Vec<Record>, suite: &Suite, plan: &Plan) -> Result<Vec<Record>>
         all.iter_mut().filter(|record| &*record.scorer == "score").for_each(|record| record.scorer = (*only).into());
     }
     if let [only] = plan.axes.as_slice() {
-        all.iter_mut().filter(|record| &*record.axis == "axis").for_each(|record| record.axis = only.name.as_str().into());
+        all.iter_mut()
+            .filter(|record| &*record.axis == "axis")
+            .for_each(|record| record.axis = only.name.as_str().into());
     }
     if all.iter().any(|record| *record.suite == *suite.name) {
         all.retain(|record| *record.suite == *suite.name);

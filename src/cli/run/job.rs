@@ -11,7 +11,8 @@ use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
-    AxisEntry, FORMAT, GateEntry, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry, SuiteEntry,
+    AxisEntry, FORMAT, GateEntry, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry,
+    SuiteEntry,
 };
 use crate::record::{ResponseRow, ScoreRow};
 use crate::report::Run;
