@@ -19,12 +19,12 @@ const FAMILY_FOR_RESAMPLES: usize = 25;
 
 /// A gap before what depends on the whole family: random p and intervals.
 pub(super) struct Estimate<'a> {
-    block: &'a Block<'a>,
-    group: &'a str,
+    pub(super) block: &'a Block<'a>,
+    pub(super) group: &'a str,
     /// Names of the groups compared with.
-    others: Vec<&'a str>,
+    pub(super) others: Vec<&'a str>,
     unit: Unit,
-    gap: Option<Gap>,
+    pub(super) gap: Option<Gap>,
 }
 
 /// One estimate for every group but the reference, by name.

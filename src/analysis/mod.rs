@@ -12,6 +12,7 @@ mod decide;
 mod floor;
 mod intersections;
 mod literature;
+pub mod pilot;
 mod plan;
 mod slices;
 
@@ -28,7 +29,7 @@ use anyhow::{Context as _, Result, bail};
 use rayon::prelude::*;
 
 pub use self::beside::Agreement;
-pub use self::decide::{decide, suite_verdict};
+pub use self::decide::{adjust, conclude, decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
 pub use self::intersections::{IntersectionRow, IntersectionStatus};
 pub use self::literature::LiteratureRow;
@@ -235,29 +236,48 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
 /// becomes inconclusive.
 pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
     let blocks = checked_blocks(records, plan)?;
-    let mut groups: Vec<GroupRow> = blocks.par_iter().map(|block| group_rows(block, plan)).flatten().collect();
+    let gaps = gap_rows(&blocks, plan, &beside.offsets, 0);
+    let mut groups: Vec<GroupRow> = blocks.par_iter().flat_map_iter(|block| group_rows(block, plan)).collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
-    let rows = gap_rows(&blocks, plan, &beside.offsets);
-    let floors = floor::rows(records, plan, beside);
-    let agreements = beside::agreements(&rows);
-    let intersections = intersections::rows(&blocks, plan);
-    let slices = slices::rows(&blocks, plan);
-    let literature = literature::rows(records, plan);
-    Ok(Tables { groups, gaps: rows, floors, agreements, intersections, slices, literature })
+    Ok(Tables {
+        groups,
+        floors: floor::rows(records, plan, beside),
+        agreements: beside::agreements(&gaps),
+        intersections: intersections::rows(&blocks, plan),
+        slices: slices::rows(&blocks, plan),
+        literature: literature::rows(records, plan),
+        gaps,
+    })
 }
 
-/// Every gap with its verdict, sorted.
-fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow]) -> Vec<GapRow> {
-    let gaps: Vec<_> = blocks.par_iter().map(|block| contrast::estimates(block, plan.generalise_to)).collect();
-    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
-    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
+/// The gaps of [`analyze_beside`] alone, in a family that has `elsewhere` further gaps in other records.
+///
+/// The family decides how many sign flips are drawn and what could be detected; [`adjust`] and [`conclude`] are for
+/// whoever has all of its rows.
+pub fn gaps(records: &[Record], plan: &Plan, beside: &Beside, elsewhere: usize) -> Result<Vec<GapRow>> {
+    Ok(gap_rows(&checked_blocks(records, plan)?, plan, &beside.offsets, elsewhere))
+}
+
+/// How many gaps of these records are adjusted together: those of declared outcomes that have data.
+pub fn family_size(records: &[Record], plan: &Plan) -> Result<usize> {
+    let size = |block: &Block<'_>| {
+        contrast::estimates(block, plan.generalise_to).iter().filter(|estimate| estimate.is_in_family()).count()
+    };
+    Ok(checked_blocks(records, plan)?.par_iter().map(size).sum())
+}
+
+fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow], elsewhere: usize) -> Vec<GapRow> {
+    let estimates: Vec<_> =
+        blocks.par_iter().flat_map_iter(|block| contrast::estimates(block, plan.generalise_to)).collect();
+    let family = estimates.iter().filter(|estimate| estimate.is_in_family()).count() + elsewhere;
+    let mut rows: Vec<GapRow> = estimates.par_iter().map(|estimate| estimate.row(plan, family)).collect();
     rows.iter_mut().for_each(|row| beside::add_offset(row, offsets, plan.alpha));
     decide(&mut rows, plan.alpha);
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows
 }
 
-/// The records by axis and scorer, after everything about them that is an error.
+/// The blocks of records that fit the plan.
 fn checked_blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Result<Vec<Block<'a>>> {
     plan.check()?;
     check_records(records, plan)?;

@@ -72,7 +72,7 @@ pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run
 
 /// What was measured while the run was scored. These are files and not lines of the manifest: a run is recognised by its manifest before
 /// anything is scored.
-fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside> {
+pub(super) fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside> {
     let (offsets, pairs) = (path("offsets.csv"), path("similarity.csv"));
     Ok(Beside {
         offsets: if offsets.exists() { rows::read_offsets(&offsets)? } else { Vec::new() },

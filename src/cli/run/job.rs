@@ -11,7 +11,8 @@ use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
-    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry, SuiteEntry,
+    AxisEntry, FORMAT, GateEntry, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry,
+    SuiteEntry,
 };
 use crate::record::{ResponseRow, ScoreRow};
 use crate::report::Run;
@@ -184,6 +185,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        gate: GateEntry { on_inconclusive: (!suite.gate.fail_on_inconclusive).then(|| "warn".into()) },
         generalise_to: (suite.design.generalise_to == Unit::Templates).then(|| "templates".into()),
         similarity: similarity.collect(),
         axes: axes.collect(),
