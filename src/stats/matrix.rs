@@ -67,6 +67,17 @@ impl Matrix {
         self.cells[cluster * self.groups.len() + group].as_ref()
     }
 
+    /// The same with some of the clusters only, given by ascending index.
+    pub fn only(&self, clusters: &[usize]) -> Matrix {
+        let groups = self.groups.len();
+        Matrix {
+            clusters: clusters.iter().map(|&cluster| self.clusters[cluster].clone()).collect(),
+            groups: self.groups.clone(),
+            terms: self.terms.clone(),
+            cells: clusters.iter().flat_map(|&cluster| self.cells[cluster * groups..][..groups].to_vec()).collect(),
+        }
+    }
+
     /// The group's cell means, one a cluster that has it, in order of clusters.
     pub fn cell_means(&self, group: usize) -> Vec<f64> {
         (0..self.clusters.len()).filter_map(|cluster| Some(self.cell(cluster, group)?.mean)).collect()
