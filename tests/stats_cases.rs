@@ -1,7 +1,7 @@
 //! Checks the default path of the statistics against values computed elsewhere (tests/fixtures/stats-cases/README.md).
 
 use serde_json::Value;
-use tiltmeter::analysis::{AxisPlan, GapRow, Plan, ScorerPlan, Tables, Verdict, analyze};
+use tiltmeter::analysis::{AxisPlan, GapRow, Plan, ScorerPlan, Tables, Unit, Verdict, analyze};
 use tiltmeter::record::Record;
 use tiltmeter::stats::equivalence::{Evidence, min_clusters, tost, verdict};
 use tiltmeter::stats::gap::{Contrast, Gap, paired_gap};
@@ -54,7 +54,7 @@ fn numbers(list: &Value) -> Vec<f64> {
 }
 
 fn records(table: &Value) -> Vec<Record> {
-    let text = |cell: &Value| cell.as_str().unwrap().to_owned();
+    let text = |cell: &Value| cell.as_str().unwrap().into();
     let row = |row: &Value| Record {
         suite: "cases".into(),
         model: "m".into(),
@@ -118,6 +118,7 @@ fn plan(case: &Value) -> Plan {
         alpha: input["alpha"].as_f64().unwrap(),
         seed: 0,
         resamples: 9_999,
+        generalise_to: Unit::Contexts,
     }
 }
 

@@ -52,21 +52,21 @@ pub(super) struct Refused<'a>(HashSet<([&'a str; 5], u32)>);
 
 pub(super) fn refused(records: &[Record]) -> Refused<'_> {
     let is_refusal =
-        |record: &&Record| record.scorer == REFUSAL && record.score.is_some_and(|score| score >= IS_REFUSAL);
+        |record: &&Record| *record.scorer == *REFUSAL && record.score.is_some_and(|score| score >= IS_REFUSAL);
     Refused(records.iter().filter(is_refusal).map(answer).collect())
 }
 
 impl Refused<'_> {
     /// Whether the record scores the text of a refusal; the refusal score itself and probabilities that were read do not.
     pub fn contains(&self, record: &Record) -> bool {
-        let is_of_text = record.scorer != REFUSAL && ProbeKind::of_score(&record.scorer) == ProbeKind::Generate;
+        let is_of_text = *record.scorer != *REFUSAL && ProbeKind::of_score(&record.scorer) == ProbeKind::Generate;
         is_of_text && self.0.contains(&answer(record))
     }
 }
 
 fn answer(record: &Record) -> ([&str; 5], u32) {
     let Record { template, context, axis, group, term, .. } = record;
-    ([template, context, axis, group, term].map(String::as_str), record.sample)
+    ([template, context, axis, group, term].map(|name| &**name), record.sample)
 }
 
 /// Two scorers of one construct on one gap.

@@ -48,10 +48,10 @@ fn record(cluster: usize, group: &str, term: String, score: f64) -> Record {
         suite: "simulated".into(),
         model: "m".into(),
         template: "t".into(),
-        context: format!("c{cluster}"),
+        context: format!("c{cluster}").into(),
         axis: "axis".into(),
         group: group.into(),
-        term,
+        term: term.into(),
         sample: 0,
         scorer: "score".into(),
         score: Some(score),
@@ -59,7 +59,7 @@ fn record(cluster: usize, group: &str, term: String, score: f64) -> Record {
 }
 
 fn tables(records: &[Record], seed: u64) -> Tables {
-    let mut plan = Plan::of_records(records, seed);
+    let mut plan = Plan::of_records(records.iter(), seed);
     plan.axes[0].reference = Some("g0".into());
     plan.scorers[0].margin = Some(0.05);
     plan.resamples = 1_999;

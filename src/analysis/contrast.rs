@@ -1,6 +1,6 @@
 //! Computes one gap of one group: difference, error, p, intervals, and whether its missing scores differ.
 
-use super::{Block, GapRow, Plan, REST, Status};
+use super::{Block, GapRow, Plan, REST, Status, Unit};
 use crate::stats::effect::d_z;
 use crate::stats::gap::{Contrast, Gap, paired_gap};
 use crate::stats::interval::{BootstrapT, clipped, critical_value, rule_of_three};
@@ -23,31 +23,43 @@ pub(super) struct Estimate<'a> {
     group: &'a str,
     /// Names of the groups compared with.
     others: Vec<&'a str>,
+    unit: Unit,
     gap: Option<Gap>,
 }
 
 /// One estimate for every group but the reference, by name.
-pub(super) fn estimates<'a>(block: &'a Block<'a>) -> Vec<Estimate<'a>> {
+pub(super) fn estimates<'a>(block: &'a Block<'a>, unit: Unit) -> Vec<Estimate<'a>> {
     let axis = &block.axis;
     let groups = axis.groups.iter().map(String::as_str);
     let tested = groups.filter(|group| axis.reference.as_deref() != Some(group));
     let estimates = tested.map(|group| {
         let groups = axis.groups.iter().map(String::as_str);
         let others = axis.others(group, groups, |other| block.scores.group(other).is_some());
-        let gap = contrast(block, &block.scores, group, &others)
-            .map(|contrast| paired_gap(&block.scores, &contrast, block.scorer.width()));
-        Estimate { block, group, others, gap }
+        let mut estimate = Estimate { block, group, others, unit, gap: None };
+        estimate.gap = estimate.paired(&block.scores, block.scorer.width());
+        estimate
     });
     estimates.collect()
 }
 
-fn contrast(block: &Block<'_>, matrix: &Matrix, group: &str, others: &[&str]) -> Option<Contrast> {
-    let group = matrix.group(group)?;
-    let others: Vec<usize> = others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
-    (!others.is_empty()).then_some(Contrast { group, others, paired: block.axis.paired })
-}
-
 impl Estimate<'_> {
+    /// The gap in one matrix of the block, with the unit that was declared as cluster; `None` where a side has nothing in it.
+    fn paired(&self, matrix: &Matrix, width: f64) -> Option<Gap> {
+        let group = matrix.group(self.group)?;
+        let others: Vec<usize> = self.others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
+        if others.is_empty() {
+            return None;
+        }
+        let contrast = Contrast { group, others, paired: self.block.axis.paired };
+        Some(match self.unit {
+            Unit::Contexts => paired_gap(matrix, &contrast, width),
+            Unit::Templates => {
+                let groups: Vec<usize> = contrast.others.iter().copied().chain([group]).collect();
+                paired_gap(&matrix.by_template(&groups), &contrast, width)
+            }
+        })
+    }
+
     /// Declared outcomes with data are adjusted together; missing groups are outside.
     pub(super) fn is_in_family(&self) -> bool {
         self.gap.is_some() && self.block.margin().is_some()
@@ -112,7 +124,10 @@ impl Estimate<'_> {
         row.df = Some(error.df);
         row.sd = Some(error.sd);
         row.se_terms = Some(error.v_added.sqrt());
-        row.deff_template = gap.template_design_effect(&self.block.scores);
+        row.deff_template = match self.unit {
+            Unit::Contexts => gap.template_design_effect(&self.block.scores),
+            Unit::Templates => None,
+        };
         row.p = p(gap, flips, &self.address(plan), "sign flip");
         let (level, level90) = (1.0 - plan.alpha, 1.0 - 2.0 * plan.alpha);
         let clusters = gap.clusters.len();
@@ -144,8 +159,7 @@ impl Estimate<'_> {
             return;
         }
         (row.refused, row.reference_refused) = (Some(own), Some(of_others));
-        let Some(contrast) = contrast(self.block, unrefused, self.group, &self.others) else { return };
-        let gap = paired_gap(unrefused, &contrast, row.width);
+        let Some(gap) = self.paired(unrefused, row.width) else { return };
         row.gap_unrefused = gap.gap;
         let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return };
         let level = 1.0 - plan.alpha;
@@ -164,8 +178,7 @@ impl Estimate<'_> {
             return;
         }
         let Some(marks) = &self.block.unscored else { return };
-        let Some(contrast) = contrast(self.block, marks, self.group, &self.others) else { return };
-        let gap = paired_gap(marks, &contrast, 1.0);
+        let Some(gap) = self.paired(marks, 1.0) else { return };
         row.unscored_gap = gap.gap;
         row.unscored_p = p(&gap, flips(plan, tests), &self.address(plan), "sign flip of unscored");
         let differs =

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{AxisPlan, Beside, Plan, REST};
+use super::{AxisPlan, Beside, Plan, REST, Unit};
 use crate::record::{PairRow, Record};
+use crate::stats::means;
 use crate::stats::noise_floor::{Apart, Draw, NoiseFloor, noise_floor};
 use crate::stats::random::Address;
 use crate::suite::Similarity;
@@ -83,8 +84,10 @@ pub(super) fn rows(records: &[Record], plan: &Plan, beside: &Beside) -> Vec<Floo
         by_metric.entry([&pair.axis, &pair.group, &pair.reference, &pair.metric]).or_default().push(pair);
     }
     for ([axis, group, reference, metric], pairs) in by_metric {
-        let clusters: Vec<Apart> =
-            pairs.iter().map(|pair| Apart { between: pair.between, floor: pair.floor }).collect();
+        let mut pairs = pairs;
+        pairs.sort_by(|a, b| (&a.template, &a.context).cmp(&(&b.template, &b.context)));
+        let apart = pairs.iter().map(|pair| (&*pair.template, Apart { between: pair.between, floor: pair.floor }));
+        let clusters = by_unit(apart.collect(), plan.generalise_to);
         // A cosine may be −1.
         let width = if metric == Similarity::Cosine.as_str() { 2.0 } else { 1.0 };
         let row = row(&clusters, plan, [axis, group, reference, metric], width);
@@ -115,7 +118,7 @@ fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, be
         let cluster = clusters.entry((&record.template, &record.context)).or_default();
         cluster.entry(&record.group).or_default().push(draw);
     }
-    let mut groups: Vec<&str> = records.iter().map(|record| record.group.as_str()).collect();
+    let mut groups: Vec<&str> = records.iter().map(|record| &*record.group).collect();
     groups.extend(axis.groups.iter().map(String::as_str));
     groups.sort_unstable();
     groups.dedup();
@@ -124,18 +127,36 @@ fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, be
     let rows = tested.map(|group| {
         let has_score = |other: &str| clusters.values().any(|cluster| cluster.contains_key(other));
         let others = axis.others(group, groups.iter().copied(), has_score);
-        let apart: Vec<Apart> = clusters
-            .values()
-            .filter_map(|cluster| {
+        let apart: Vec<(&str, Apart)> = clusters
+            .iter()
+            .filter_map(|((template, _), cluster)| {
                 let others =
                     others.iter().map(|other| cluster.get(other).map(Vec::as_slice)).collect::<Option<Vec<_>>>()?;
                 let distance = |a: usize, b: usize| (scores[a] - scores[b]).abs();
-                Apart::of(cluster.get(group)?, &others, beside.shared_draws, &distance)
+                Some((*template, Apart::of(cluster.get(group)?, &others, beside.shared_draws, &distance)?))
             })
             .collect();
-        row(&apart, plan, [&axis.name, group, axis.reference.as_deref().unwrap_or(REST), scorer], width)
+        row(
+            &by_unit(apart, plan.generalise_to),
+            plan,
+            [&axis.name, group, axis.reference.as_deref().unwrap_or(REST), scorer],
+            width,
+        )
     });
     rows.collect()
+}
+
+/// (template, distances of one of its contexts), by template: the distances of each cluster, or the means of each template.
+fn by_unit(apart: Vec<(&str, Apart)>, unit: Unit) -> Vec<Apart> {
+    let means_of = |contexts: &[(&str, Apart)]| {
+        let between: Vec<f64> = contexts.iter().map(|(_, apart)| apart.between).collect();
+        let floors: Vec<f64> = contexts.iter().filter_map(|(_, apart)| apart.floor).collect();
+        Some(Apart { between: means::mean(&between)?, floor: means::mean(&floors) })
+    };
+    match unit {
+        Unit::Contexts => apart.into_iter().map(|(_, apart)| apart).collect(),
+        Unit::Templates => apart.chunk_by(|a, b| a.0 == b.0).filter_map(means_of).collect(),
+    }
 }
 
 fn row(clusters: &[Apart], plan: &Plan, [axis, group, reference, scorer]: [&str; 4], width: f64) -> FloorRow {

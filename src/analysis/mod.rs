@@ -18,15 +18,15 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use rayon::prelude::*;
 
 pub use self::beside::Agreement;
 pub use self::decide::{decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
-pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
+pub use self::plan::{AxisPlan, Plan, ScorerPlan, Unit, without};
 pub use crate::record::REST;
-use crate::record::{OffsetRow, PairRow, Record};
+use crate::record::{Name, OffsetRow, PairRow, Record};
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
 
@@ -72,6 +72,8 @@ pub struct GroupRow {
     /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
     pub low: Option<f64>,
     pub high: Option<f64>,
+    /// Width of the score's range.
+    pub width: f64,
 }
 
 /// A row of disparity.csv: one group's gap on one scorer. Gaps and limits are in the score's unit.
@@ -218,9 +220,12 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
 pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
     plan.check()?;
     check_records(records, plan)?;
-    let blocks = blocks(records, plan);
-    let (groups, gaps): (Vec<_>, Vec<_>) =
-        blocks.par_iter().map(|block| (group_rows(block, plan), contrast::estimates(block))).unzip();
+    plan.check_templates(records)?;
+    let blocks = blocks(records, plan)?;
+    let (groups, gaps): (Vec<_>, Vec<_>) = blocks
+        .par_iter()
+        .map(|block| (group_rows(block, plan), contrast::estimates(block, plan.generalise_to)))
+        .unzip();
     let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
     let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
     rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
@@ -266,7 +271,7 @@ fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
     let Some(first) = records.first() else { return Ok(()) };
     for (index, record) in records.iter().enumerate() {
         let place = format!("record {} (row {} of the file with its header)", index + 1, index + 2);
-        if record.suite != plan.suite {
+        if *record.suite != *plan.suite {
             bail!(
                 "{place}: suite is {:?}, but the plan is for {:?}; analyse each suite by itself",
                 record.suite,
@@ -276,21 +281,12 @@ fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
         if record.model != first.model {
             bail!("{place}: model is {:?} after {:?}; analyse each model by itself", record.model, first.model);
         }
-        let Some(scorer) = plan.scorer(&record.scorer) else {
-            bail!("{place}: scorer {:?} has no declared range; add it to the plan", record.scorer);
-        };
-        let (low, high) = scorer.range;
-        if let Some(score) = record.score.filter(|score| !(low..=high).contains(score)) {
-            bail!(
-                "{place}: {} is {score}, outside its range {low} to {high}; correct the score or declare the range",
-                record.scorer
-            );
-        }
+        plan.check_score(record).with_context(|| place)?;
     }
     Ok(())
 }
 
-fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
+fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Result<Vec<Block<'a>>> {
     let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
     for axis in &plan.axes {
         let outcomes = plan.scorers.iter().filter(|scorer| scorer.margin.is_some() && !axis.crossed);
@@ -305,20 +301,33 @@ fn blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Vec<Block<'a>> {
     let blocks: Vec<_> = by_block.into_iter().collect();
     blocks
         .into_par_iter()
-        .filter_map(|((axis, scorer), records)| Some(block(plan.axis(axis), plan.scorer(scorer)?, &records, &refused)))
+        .filter_map(|((axis, scorer), records)| Some(block(plan.axis(axis), plan.scorer(scorer)?, records, &refused)))
         .collect()
 }
 
 fn block<'a>(
     mut axis: AxisPlan,
     scorer: &'a ScorerPlan,
-    records: &[&'a Record],
+    mut records: Vec<&'a Record>,
     refused: &beside::Refused<'_>,
-) -> Block<'a> {
+) -> Result<Block<'a>> {
+    fn key(record: &Record) -> ([&Name; 4], u32) {
+        ([&record.template, &record.context, &record.group, &record.term], record.sample)
+    }
+    records.sort_unstable_by(|a, b| key(a).cmp(&key(b)));
+    if let Some(pair) = records.windows(2).find(|pair| key(pair[0]) == key(pair[1])) {
+        let Record { template, context, group, term, sample, .. } = pair[0];
+        bail!(
+            "{} on {} has two records of template {template:?}, context {context:?}, group {group:?}, term {term:?}, sample \
+             {sample}; number the samples, or take the repeated rows out",
+            scorer.name,
+            axis.name
+        );
+    }
     let mut counts: BTreeMap<&str, Count<'_>> = BTreeMap::new();
     let (mut scored, mut marks, mut any_unscored) = (Vec::new(), Vec::new(), false);
     let (mut unrefused, mut any_refused) = (Vec::new(), false);
-    for record in records {
+    for record in &records {
         let count = counts.entry(&record.group).or_default();
         count.responses += 1;
         count.terms.insert(&record.term);
@@ -355,14 +364,14 @@ fn block<'a>(
     // Ids that two groups share are matched pairs; a suite never shares them otherwise.
     let mut sets = counts.values().map(|count| &count.terms);
     axis.paired |= sets.next().is_some_and(|first| counts.len() > 1 && sets.all(|set| set == first));
-    Block {
+    Ok(Block {
         axis,
         scorer,
         counts,
         scores: Matrix::of(scored),
         unscored: any_unscored.then(|| Matrix::of(marks)),
         unrefused: any_refused.then(|| Matrix::of(unrefused)),
-    }
+    })
 }
 
 fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
@@ -381,6 +390,7 @@ fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
             mean: means::mean(&values),
             low: interval.map(|(low, _)| low),
             high: interval.map(|(_, high)| high),
+            width: block.scorer.width(),
         }
     });
     rows.collect()

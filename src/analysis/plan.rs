@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::record::Record;
 use crate::suite::{ProbeKind, Suite};
@@ -19,7 +19,21 @@ pub struct Plan {
     pub seed: u64,
     /// Random sign flips and cluster resamples a gap.
     pub resamples: usize,
+    pub generalise_to: Unit,
 }
+
+/// What the clusters are a sample of; said before the data are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Template × context.
+    #[default]
+    Contexts,
+    /// Whole templates, each the mean of its contexts: stricter, for suites with many templates.
+    Templates,
+}
+
+/// With fewer templates than this nothing can be said about templates in general.
+const MIN_TEMPLATES: usize = 10;
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AxisPlan {
@@ -104,31 +118,37 @@ impl Plan {
             alpha: Plan::ALPHA,
             seed,
             resamples: Plan::RESAMPLES,
+            generalise_to: Unit::default(),
         }
     }
 
     /// What can be read off records that come without a suite: their axes and groups, and their scorers with range 0 to
     /// 1 and no margin. References, ranges and margins are for the caller to fill in.
-    pub fn of_records(records: &[Record], seed: u64) -> Plan {
-        let mut axes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    pub fn of_records<'r>(records: impl Iterator<Item = &'r Record>, seed: u64) -> Plan {
+        let mut axes: BTreeMap<&str, [BTreeSet<&str>; 2]> = BTreeMap::new();
+        let (mut scorers, mut suite) = (BTreeSet::new(), "");
         for record in records {
-            axes.entry(&record.axis).or_default().insert(&record.group);
+            let [groups, own] = axes.entry(&record.axis).or_default();
+            groups.insert(&record.group);
+            own.insert(&*record.scorer);
+            scorers.insert(&*record.scorer);
+            suite = &record.suite;
         }
-        let axes = axes.into_iter().map(|(name, groups)| AxisPlan {
+        let axes = axes.into_iter().map(|(name, [groups, own])| AxisPlan {
             name: name.to_owned(),
             groups: groups.into_iter().map(str::to_owned).collect(),
+            without: without(scorers.iter().copied(), |scorer| own.contains(scorer)),
             ..AxisPlan::default()
         });
-        let scorers: BTreeSet<&str> = records.iter().map(|record| record.scorer.as_str()).collect();
-        let scorers =
-            scorers.into_iter().map(|name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
+        let ranges = scorers.iter().map(|&name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
         Plan {
-            suite: records.first().map(|record| record.suite.clone()).unwrap_or_default(),
+            suite: suite.to_owned(),
             axes: axes.collect(),
-            scorers: scorers.collect(),
+            scorers: ranges.collect(),
             alpha: Plan::ALPHA,
             seed,
             resamples: Plan::RESAMPLES,
+            generalise_to: Unit::default(),
         }
     }
 
@@ -140,6 +160,36 @@ impl Plan {
     pub(super) fn axis(&self, name: &str) -> AxisPlan {
         let declared = self.axes.iter().find(|axis| axis.name == name).cloned();
         declared.unwrap_or_else(|| AxisPlan { name: name.to_owned(), ..AxisPlan::default() })
+    }
+
+    /// Errs on a score outside its range and on a scorer that is not declared, in words that go behind the record's place.
+    pub fn check_score(&self, record: &Record) -> Result<()> {
+        let Some(scorer) = self.scorer(&record.scorer) else {
+            bail!("scorer {:?} has no declared range; add it to the plan", record.scorer);
+        };
+        let (low, high) = scorer.range;
+        if let Some(score) = record.score.filter(|score| !(low..=high).contains(score)) {
+            bail!(
+                "{} is {score}, outside its range {low} to {high}; correct the score or declare the range",
+                record.scorer
+            );
+        }
+        Ok(())
+    }
+
+    /// Errs where templates are to be generalised to and are too few for it.
+    pub(super) fn check_templates(&self, records: &[Record]) -> Result<()> {
+        if self.generalise_to == Unit::Templates {
+            let templates: BTreeSet<&str> = records.iter().map(|record| &*record.template).collect();
+            ensure!(
+                templates.len() >= MIN_TEMPLATES,
+                "suite {:?} has {} templates; to generalise to templates at least {MIN_TEMPLATES} are needed: write more, or \
+                 generalise to contexts",
+                self.suite,
+                templates.len()
+            );
+        }
+        Ok(())
     }
 
     /// Errs on numbers that no analysis can use.

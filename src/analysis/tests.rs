@@ -16,11 +16,11 @@ fn records(seed: u64, clusters: usize, groups: &[&str], terms: usize, paired: bo
                     rows.push(Record {
                         suite: "letters".into(),
                         model: "m".into(),
-                        template: format!("t{}", cluster % 5),
-                        context: format!("c{cluster}"),
+                        template: format!("t{}", cluster % 5).into(),
+                        context: format!("c{cluster}").into(),
                         axis: "axis".into(),
                         group: (*group).into(),
-                        term: if paired { format!("x{term}") } else { format!("{group}{term}") },
+                        term: if paired { format!("x{term}") } else { format!("{group}{term}") }.into(),
                         sample,
                         scorer: "warmth".into(),
                         score: Some(f64::from(random.next_u32() % 10_001) / 10_000.0),
@@ -44,7 +44,7 @@ fn placebo(clusters: usize, groups: &[&str], terms: usize, paired: bool) -> Vec<
 }
 
 fn plan(records: &[Record], reference: Option<&str>, margin: Option<f64>) -> Plan {
-    let mut plan = Plan::of_records(records, 0);
+    let mut plan = Plan::of_records(records.iter(), 0);
     plan.axes[0].reference = reference.map(str::to_owned);
     plan.scorers[0].margin = margin;
     plan.resamples = 999;
@@ -52,13 +52,13 @@ fn plan(records: &[Record], reference: Option<&str>, margin: Option<f64>) -> Pla
 }
 
 fn gap<'a>(tables: &'a Tables, group: &str) -> &'a GapRow {
-    tables.gaps.iter().find(|row| row.group == group).unwrap()
+    tables.gaps.iter().find(|row| *row.group == *group).unwrap()
 }
 
 /// Adds to every score of a group, inside 0 to 1.
 fn shift(records: &mut [Record], group: &str, by: f64) {
     for row in records.iter_mut() {
-        row.score = row.score.map(|score| 0.25 + 0.5 * score + if row.group == group { by } else { 0.0 });
+        row.score = row.score.map(|score| 0.25 + 0.5 * score + if *row.group == *group { by } else { 0.0 });
     }
 }
 
@@ -138,7 +138,7 @@ fn a_missing_group_leaves_its_cells_empty() {
     let mut rows = records(6, 70, &["a", "b", "c"], 1, false);
     let mut declared = plan(&rows, Some("a"), Some(0.05));
     declared.axes[0].groups.push("z".into());
-    rows.iter_mut().filter(|row| row.group == "c").for_each(|row| row.score = None);
+    rows.iter_mut().filter(|row| *row.group == *"c").for_each(|row| row.score = None);
     let tables = analyze(&rows, &declared).unwrap();
     for (group, responses) in [("c", 140), ("z", 0)] {
         let row = gap(&tables, group);
@@ -146,7 +146,7 @@ fn a_missing_group_leaves_its_cells_empty() {
         assert_eq!((row.clusters, row.responses, row.unscored), (0, responses, responses));
         assert_eq!((row.group_mean, row.gap, row.low, row.se, row.p), (None, None, None, None, None));
         assert_eq!(row.p_adjusted, None);
-        let group_row = tables.groups.iter().find(|row| row.group == group).unwrap();
+        let group_row = tables.groups.iter().find(|row| *row.group == *group).unwrap();
         assert_eq!((group_row.mean, group_row.low, group_row.unscored), (None, None, responses));
     }
     // The family is the one gap with data.
@@ -156,7 +156,7 @@ fn a_missing_group_leaves_its_cells_empty() {
 #[test]
 fn without_a_reference_a_missing_group_is_no_part_of_the_rest() {
     let mut rows = records(7, 30, &["a", "b", "c"], 1, false);
-    rows.iter_mut().filter(|row| row.group == "c").for_each(|row| row.score = None);
+    rows.iter_mut().filter(|row| *row.group == *"c").for_each(|row| row.score = None);
     let tables = analyze(&rows, &plan(&rows, None, Some(0.05))).unwrap();
     assert_eq!(gap(&tables, "a").reference, REST);
     assert_eq!(gap(&tables, "a").gap, gap(&tables, "b").gap.map(|gap| -gap));
@@ -165,7 +165,7 @@ fn without_a_reference_a_missing_group_is_no_part_of_the_rest() {
 #[test]
 fn a_missing_reference_leaves_every_gap_empty() {
     let mut rows = records(8, 10, &["a", "b"], 1, false);
-    rows.iter_mut().filter(|row| row.group == "a").for_each(|row| row.score = None);
+    rows.iter_mut().filter(|row| *row.group == *"a").for_each(|row| row.score = None);
     let tables = analyze(&rows, &plan(&rows, Some("a"), Some(0.05))).unwrap();
     assert_eq!((gap(&tables, "b").status, gap(&tables, "b").gap), (Status::MissingGroup, None));
     assert!(gap(&tables, "b").group_mean.is_some());
@@ -237,7 +237,7 @@ fn a_failed_control_turns_a_disparity_into_inconclusive() {
     let sound = analyze(&rows, &declared).unwrap();
     assert_eq!((gap(&sound, "b").verdict, sound.suite_verdict()), (Some(Verdict::Disparity), Some(Verdict::Disparity)));
     assert!(gap(&sound, "b").at_least_margin);
-    for row in rows.iter_mut().filter(|row| row.group == "paraphrase") {
+    for row in rows.iter_mut().filter(|row| *row.group == *"paraphrase") {
         row.score = row.score.map(|score| score + 0.25);
     }
     let failed = analyze(&rows, &declared).unwrap();
@@ -371,7 +371,7 @@ fn the_gap_without_refusals_stands_beside_the_one_with_them() {
     let mut rows = records(22, 30, &["a", "b"], 1, false);
     let mut refusals = rows.clone();
     for (row, refusal) in rows.iter_mut().zip(&mut refusals) {
-        let refuses = row.group == "b" && row.sample == 0;
+        let refuses = *row.group == *"b" && row.sample == 0;
         refusal.scorer = "refusal".into();
         refusal.score = Some(f64::from(u8::from(refuses)));
         row.score = Some(if refuses { 0.0 } else { 0.5 });

@@ -1,9 +1,11 @@
 //! Parses the command line and hands over to one file a subcommand.
 
+pub mod analyze;
 pub mod ask;
 pub mod associate;
 pub mod audit;
 pub mod check;
+mod declared;
 pub mod engine;
 pub mod expand;
 pub mod head;
@@ -48,6 +50,8 @@ enum Command {
     Import(import::Args),
     #[command(after_help = schema::EXAMPLES)]
     Schema(schema::Args),
+    #[command(after_help = analyze::EXAMPLES)]
+    Analyze(analyze::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     #[command(after_help = audit::EXAMPLES)]
@@ -91,6 +95,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => done(new::run(&args)),
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
+        Command::Analyze(args) => done(analyze::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),

@@ -6,8 +6,9 @@ use anyhow::{Context, Result};
 
 use super::output::{self, Format};
 use crate::analysis::benchmark::benchmark;
-use crate::analysis::{AxisPlan, Beside, Plan, ScorerPlan, analyze_beside, without};
+use crate::analysis::{AxisPlan, Beside, Plan, ScorerPlan, Unit, analyze_beside, without};
 use crate::record::manifest::Manifest;
+use crate::record::records::read_records;
 use crate::record::{folder, rows};
 use crate::report::{Answers, Run};
 use crate::suite::ProbeKind;
@@ -57,7 +58,7 @@ pub fn read(folder: &Path) -> Result<Run> {
 pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run> {
     let answers = Answers::count(&rows::read_responses(&path("responses.csv"))?);
     let records = path("records.csv");
-    let tables = analyze_beside(&rows::read_records(&records)?, &plan(&manifest), &beside(&manifest, &path)?)
+    let tables = analyze_beside(&read_records(&records)?, &plan(&manifest), &beside(&manifest, &path)?)
         .with_context(|| format!("{} cannot be analysed", records.display()))?;
     let benchmark = match &manifest.suite.benchmark {
         Some(name) => {
@@ -113,5 +114,6 @@ fn plan(manifest: &Manifest) -> Plan {
         alpha: Plan::ALPHA,
         seed: manifest.seed,
         resamples: Plan::RESAMPLES,
+        generalise_to: Unit::default(),
     }
 }

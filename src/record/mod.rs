@@ -1,13 +1,16 @@
 //! Keeps what was asked, answered and scored: the durable facts from which everything else is computed.
 //!
-//! `rows` has the files' rows, `table` their CSV form, `journal` what a run has answered so far,
+//! `rows` has the files' rows, `records` those that statistics read, `table` their CSV form, `journal` what a run has answered so far,
 //! `manifest` what a run was made with, and `folder` the life of a run's folder.
 
 pub mod folder;
 pub mod journal;
 pub mod manifest;
+pub mod records;
 pub mod rows;
 pub mod table;
+
+pub use records::Name;
 
 /// A row of cases.csv.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -105,14 +108,14 @@ pub struct PairRow {
 /// A row of records.csv: what the statistics read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
-    pub suite: String,
-    pub model: String,
-    pub template: String,
-    pub context: String,
-    pub axis: String,
-    pub group: String,
-    pub term: String,
+    pub suite: Name,
+    pub model: Name,
+    pub template: Name,
+    pub context: Name,
+    pub axis: Name,
+    pub group: Name,
+    pub term: Name,
     pub sample: u32,
-    pub scorer: String,
+    pub scorer: Name,
     pub score: Option<f64>,
 }

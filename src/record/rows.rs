@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::table::{Line, Sheet, Table, count, number, text};
-use super::{CaseRow, OffsetRow, PairRow, Record, ResponseRow, ScoreRow};
+use super::{CaseRow, OffsetRow, PairRow, ResponseRow, ScoreRow};
 
 pub const CASES: [&str; 14] = [
     "case",
@@ -26,8 +26,6 @@ pub const CASES: [&str; 14] = [
 ];
 pub const RESPONSES: [&str; 7] = ["case", "sample", "finish", "prompt_tokens", "tokens", "text", "values"];
 pub const SCORES: [&str; 5] = ["case", "sample", "scorer", "score", "reason"];
-pub const RECORDS: [&str; 10] =
-    ["suite", "model", "template", "context", "axis", "group", "term", "sample", "scorer", "score"];
 
 pub const OFFSETS: [&str; 14] = [
     "axis",
@@ -172,55 +170,6 @@ pub fn read_scores(path: &Path) -> Result<Vec<ScoreRow>> {
         .collect()
 }
 
-/// records.csv, sorted by every column but the score.
-pub fn write_records(rows: &[Record]) -> Vec<u8> {
-    fn key(row: &Record) -> ([&str; 7], u32, &str) {
-        let names = [&row.suite, &row.model, &row.template, &row.context, &row.axis, &row.group, &row.term];
-        (names.map(String::as_str), row.sample, &row.scorer)
-    }
-    let mut rows: Vec<&Record> = rows.iter().collect();
-    rows.sort_by(|a, b| key(a).cmp(&key(b)));
-    let mut table = Table::new(&RECORDS);
-    for row in rows {
-        table.push([
-            text(&row.suite),
-            text(&row.model),
-            text(&row.template),
-            text(&row.context),
-            text(&row.axis),
-            text(&row.group),
-            text(&row.term),
-            sample(row.sample),
-            text(&row.scorer),
-            number(row.score),
-        ]);
-    }
-    table.into_bytes()
-}
-
-/// Reads a records.csv with all its columns.
-pub fn read_records(path: &Path) -> Result<Vec<Record>> {
-    let sheet = Sheet::read(path)?;
-    sheet.require(&RECORDS)?;
-    sheet
-        .rows()
-        .map(|line| {
-            Ok(Record {
-                suite: line.text("suite"),
-                model: line.text("model"),
-                template: line.text("template"),
-                context: line.text("context"),
-                axis: line.text("axis"),
-                group: line.text("group"),
-                term: line.text("term"),
-                sample: line.needed("sample")?,
-                scorer: line.text("scorer"),
-                score: line.number("score")?,
-            })
-        })
-        .collect()
-}
-
 /// offsets.csv, sorted by axis, group and scorer.
 pub fn write_offsets(rows: &[OffsetRow]) -> Vec<u8> {
     let mut rows: Vec<&OffsetRow> = rows.iter().collect();
@@ -325,30 +274,6 @@ fn sample(value: u32) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn record(term: &str, score: Option<f64>) -> Record {
-        Record {
-            suite: "letters".into(),
-            model: "m@1234567".into(),
-            template: "letter".into(),
-            context: String::new(),
-            axis: "gender".into(),
-            group: "woman".into(),
-            term: term.into(),
-            sample: 0,
-            scorer: "length".into(),
-            score,
-        }
-    }
-
-    #[test]
-    fn records_come_back_sorted_and_an_unscored_one_stays_empty() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("records.csv");
-        let (first, second) = (record("anna", None), record("=berta", Some(0.25)));
-        std::fs::write(&path, write_records(&[first.clone(), second.clone()])).unwrap();
-        assert_eq!(read_records(&path).unwrap(), [second, first]);
-    }
 
     #[test]
     fn a_file_without_its_columns_is_refused_by_name() {

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::analysis::benchmark::Row;
-use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow};
+use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow, Tables};
 use crate::record::table::{Table, count, number, text};
 
 /// A value under a column.
@@ -17,8 +17,11 @@ pub enum Cell<'a> {
     Flag(bool),
 }
 
+/// A row's values under their columns.
+pub type Cells<'a> = Vec<(&'static str, Cell<'a>)>;
+
 /// The columns of groups.csv with a row's values.
-pub fn group(row: &GroupRow) -> Vec<(&'static str, Cell<'_>)> {
+pub fn group(row: &GroupRow) -> Cells<'_> {
     vec![
         ("suite", Cell::Text(&row.suite)),
         ("axis", Cell::Text(&row.axis)),
@@ -34,7 +37,7 @@ pub fn group(row: &GroupRow) -> Vec<(&'static str, Cell<'_>)> {
 }
 
 /// The columns of disparity.csv with a row's values.
-pub fn gap(row: &GapRow) -> Vec<(&'static str, Cell<'_>)> {
+pub fn gap(row: &GapRow) -> Cells<'_> {
     vec![
         ("suite", Cell::Text(&row.suite)),
         ("axis", Cell::Text(&row.axis)),
@@ -87,7 +90,7 @@ pub fn gap(row: &GapRow) -> Vec<(&'static str, Cell<'_>)> {
 }
 
 /// The columns of benchmark.csv with a row's values.
-pub fn benchmark(row: &Row) -> Vec<(&'static str, Cell<'_>)> {
+pub fn benchmark(row: &Row) -> Cells<'_> {
     vec![
         ("statistic", Cell::Text(&row.statistic)),
         ("subset", Cell::Text(&row.subset)),
@@ -99,7 +102,7 @@ pub fn benchmark(row: &Row) -> Vec<(&'static str, Cell<'_>)> {
 }
 
 /// The columns of noise_floor.csv with a row's values.
-pub fn floor(row: &FloorRow) -> Vec<(&'static str, Cell<'_>)> {
+pub fn floor(row: &FloorRow) -> Cells<'_> {
     vec![
         ("suite", Cell::Text(&row.suite)),
         ("axis", Cell::Text(&row.axis)),
@@ -120,7 +123,7 @@ pub fn floor(row: &FloorRow) -> Vec<(&'static str, Cell<'_>)> {
 }
 
 /// The names of what an agreement says, with its values.
-pub fn agreement(row: &Agreement) -> Vec<(&'static str, Cell<'_>)> {
+pub fn agreement(row: &Agreement) -> Cells<'_> {
     vec![
         ("axis", Cell::Text(&row.axis)),
         ("group", Cell::Text(&row.group)),
@@ -135,27 +138,43 @@ pub fn agreement(row: &Agreement) -> Vec<(&'static str, Cell<'_>)> {
     ]
 }
 
-/// noise_floor.csv, in the order of the rows.
-pub fn write_floors(rows: &[FloorRow]) -> Vec<u8> {
-    write(&floor(&FloorRow::default()), rows.iter().map(floor))
-}
-
 /// benchmark.csv, in the order of the rows.
 pub fn write_benchmark(rows: &[Row]) -> Vec<u8> {
     write(&benchmark(&Row::default()), rows.iter().map(benchmark))
 }
 
-/// groups.csv, in the order of the rows.
-pub fn write_groups(rows: &[GroupRow]) -> Vec<u8> {
-    write(&group(&GroupRow::default()), rows.iter().map(group))
+/// The tables of one suite and model, with the model's name.
+pub type OfModel<'a> = (&'a str, &'a Tables);
+
+/// Every table file of some analyses, in order; `None` for one that does not apply to them. With several models each row begins with its
+/// model.
+pub fn files(of: &[OfModel<'_>]) -> Vec<(&'static str, Option<Vec<u8>>)> {
+    vec![
+        ("groups.csv", Some(file(of, |tables| &tables.groups, group))),
+        ("disparity.csv", Some(file(of, |tables| &tables.gaps, gap))),
+        ("noise_floor.csv", optional(of, |tables| &tables.floors, floor)),
+    ]
 }
 
-/// disparity.csv, in the order of the rows.
-pub fn write_gaps(rows: &[GapRow]) -> Vec<u8> {
-    write(&gap(&GapRow::default()), rows.iter().map(gap))
+/// A file that is left out where it would have no row.
+fn optional<R: Default>(
+    of: &[OfModel<'_>],
+    rows: fn(&Tables) -> &Vec<R>,
+    cells: fn(&R) -> Cells<'_>,
+) -> Option<Vec<u8>> {
+    of.iter().any(|(_, tables)| !rows(tables).is_empty()).then(|| file(of, rows, cells))
 }
 
-fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Vec<(&'static str, Cell<'a>)>>) -> Vec<u8> {
+fn file<R: Default>(of: &[OfModel<'_>], rows: fn(&Tables) -> &Vec<R>, cells: fn(&R) -> Cells<'_>) -> Vec<u8> {
+    let names_model = of.iter().any(|(model, _)| *model != of[0].0);
+    let model_cell = |model| names_model.then_some(("model", Cell::Text(model)));
+    let header: Cells<'_> =
+        model_cell("").into_iter().chain(cells(&R::default())).map(|(name, _)| (name, Cell::Flag(false))).collect();
+    let all = of.iter().flat_map(|(model, tables)| rows(tables).iter().map(move |row| (*model, row)));
+    write(&header, all.map(|(model, row)| model_cell(model).into_iter().chain(cells(row)).collect()))
+}
+
+fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Cells<'a>>) -> Vec<u8> {
     let names: Vec<&str> = header.iter().map(|(name, _)| *name).collect();
     let mut table = Table::new(&names);
     for row in rows {
@@ -173,15 +192,40 @@ fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Vec<(&'stat
 mod tests {
     use super::*;
 
+    fn written(name: &str, of: &[OfModel<'_>]) -> Option<String> {
+        let bytes = files(of).into_iter().find(|(file, _)| *file == name).unwrap().1;
+        bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    fn tables() -> Tables {
+        Tables {
+            groups: vec![GroupRow { axis: "=x".into(), ..GroupRow::default() }],
+            gaps: vec![GapRow { gap: Some(-0.5), ..GapRow::default() }],
+            ..Tables::default()
+        }
+    }
+
     #[test]
     fn the_columns_are_those_of_the_contract_and_undefined_cells_are_empty() {
-        let groups = String::from_utf8(write_groups(&[GroupRow { axis: "=x".into(), ..GroupRow::default() }])).unwrap();
+        let tables = tables();
+        let groups = written("groups.csv", &[("m", &tables)]).unwrap();
         assert_eq!(groups, "suite,axis,group,scorer,clusters,responses,unscored,mean,low,high\n,'=x,,,0,0,0,,,\n");
-        let gaps = String::from_utf8(write_gaps(&[GapRow { gap: Some(-0.5), ..GapRow::default() }])).unwrap();
+        let gaps = written("disparity.csv", &[("m", &tables)]).unwrap();
         assert!(gaps.starts_with(
             "suite,axis,group,reference,scorer,clusters,terms,responses,unscored,group_mean,reference_mean,gap,low,high,\
              low90,high90,se,df,p,p_adjusted,margin,verdict,status,mde,d_z,"
         ));
         assert!(gaps.contains("\n,,,,,0,0,0,0,,,-0.5,,,,,,,,,,,ok,,,"), "{gaps}");
+        assert_eq!(written("noise_floor.csv", &[("m", &tables)]), None);
+    }
+
+    #[test]
+    fn several_models_are_told_apart_by_a_first_column() {
+        let tables = tables();
+        let groups = written("groups.csv", &[("a", &tables), ("b", &tables)]).unwrap();
+        assert_eq!(
+            groups,
+            "model,suite,axis,group,scorer,clusters,responses,unscored,mean,low,high\na,,'=x,,,0,0,0,,,\nb,,'=x,,,0,0,0,,,\n"
+        );
     }
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::columns::{self, Cell};
-use super::{Run, sentence};
+use super::{Analysis, Run, sentence};
+use crate::analysis::Tables;
 use crate::record::manifest::OutcomeEntry;
 use crate::record::table::number;
 
@@ -15,7 +16,7 @@ pub fn document(runs: &[Run]) -> String {
 
 fn run(run: &Run) -> Value {
     let manifest = &run.manifest;
-    json!({
+    let head = json!({
         "suite": manifest.suite.name,
         "version": manifest.suite.version,
         "model": manifest.model_name(),
@@ -30,14 +31,46 @@ fn run(run: &Run) -> Value {
         "empty": run.answers.empty,
         "description": manifest.suite.description,
         "outcomes": manifest.outcomes.iter().map(outcome).collect::<Vec<_>>(),
-        "verdict": run.tables.suite_verdict().map(|verdict| verdict.as_str()),
-        "groups": run.tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
-        "disparity": run.tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
-        "noise_floor": run.tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
-        "agreements": run.tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
+    });
+    let own = json!({
         "benchmark": run.benchmark.iter().map(|row| object(columns::benchmark(row))).collect::<Vec<_>>(),
         "findings": sentence::findings(run),
+    });
+    joined([head, tables(&run.tables), own])
+}
+
+/// `{"analyses": [{suite, model, records, …, groups, disparity, findings}]}` and a line end.
+pub fn analyses(analyses: &[Analysis]) -> String {
+    let one = |analysis: &Analysis| {
+        let Analysis { suite, model, records, tables: found, outcomes, axes } = analysis;
+        let head = json!({ "suite": suite, "model": model, "records": records });
+        joined([head, tables(found), json!({ "findings": sentence::of_tables(found, outcomes, axes) })])
+    };
+    let document = json!({ "analyses": analyses.iter().map(one).collect::<Vec<_>>() });
+    serde_json::to_string_pretty(&document).expect("a JSON value can be written") + "\n"
+}
+
+fn tables(tables: &Tables) -> Value {
+    json!({
+        "verdict": tables.suite_verdict().map(|verdict| verdict.as_str()),
+        "groups": tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
+        "disparity": tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
+        "noise_floor": tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
+        "agreements": tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
     })
+}
+
+/// The members of all objects in one, in order.
+fn joined(parts: [Value; 3]) -> Value {
+    Value::Object(
+        parts
+            .into_iter()
+            .flat_map(|part| match part {
+                Value::Object(members) => members,
+                _ => Map::new(),
+            })
+            .collect(),
+    )
 }
 
 /// What was declared before the run.

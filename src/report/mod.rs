@@ -22,6 +22,18 @@ pub struct Run {
     pub benchmark: Vec<Row>,
 }
 
+/// Records of one suite and model that came without a run, analysed.
+#[derive(Debug, Clone)]
+pub struct Analysis {
+    pub suite: String,
+    pub model: String,
+    pub records: usize,
+    /// Declared outcomes and axes, in the order in which findings are told.
+    pub outcomes: Vec<String>,
+    pub axes: Vec<String>,
+    pub tables: Tables,
+}
+
 /// What became of the questions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Answers {

@@ -1,17 +1,24 @@
 //! Says in plain sentences what was found: one finding for each declared outcome on each axis.
 
 use super::Run;
-use crate::analysis::{GapRow, Status, Verdict};
+use crate::analysis::{GapRow, Status, Tables, Verdict};
 
 /// One finding an outcome and axis, in the manifest's order. An axis with several gaps has one line a gap
 /// under its finding.
 pub fn findings(run: &Run) -> Vec<String> {
+    let outcomes: Vec<String> = run.manifest.outcomes.iter().map(|outcome| outcome.score.clone()).collect();
+    let axes: Vec<String> = run.manifest.axes.iter().map(|axis| axis.name.clone()).collect();
+    of_tables(&run.tables, &outcomes, &axes)
+}
+
+/// As [`findings`], in the order of the names given.
+pub fn of_tables(tables: &Tables, outcomes: &[String], axes: &[String]) -> Vec<String> {
     let mut findings = Vec::new();
-    for outcome in &run.manifest.outcomes {
-        for axis in &run.manifest.axes {
+    for outcome in outcomes {
+        for axis in axes {
             let gaps: Vec<&GapRow> =
-                run.tables.gaps.iter().filter(|gap| gap.axis == axis.name && gap.scorer == outcome.score).collect();
-            let about = format!("{} by {}", outcome.score, axis.name);
+                tables.gaps.iter().filter(|gap| gap.axis == *axis && gap.scorer == *outcome).collect();
+            let about = format!("{outcome} by {axis}");
             match gaps.as_slice() {
                 [] => {}
                 [gap] => findings.push(format!("{about}: {}", finding(gap))),

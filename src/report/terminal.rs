@@ -1,7 +1,7 @@
 //! Prints a run for reading: what was asked, group means, gaps, and the findings in sentences.
 
-use super::Run;
-use super::sentence::{findings, p_value, plain, signed};
+use super::sentence::{self, findings, p_value, plain, signed};
+use super::{Analysis, Run};
 use crate::analysis::benchmark::Row;
 use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, Tables, Verdict};
 
@@ -10,27 +10,13 @@ pub fn text(run: &Run) -> String {
     let manifest = &run.manifest;
     let mut out = heading(run);
     out.push('\n');
-    if run.tables.groups.is_empty() {
-        out += "The cases compare no groups, so that there is no table of gaps.\n";
-    } else {
-        out += &table(&GROUP_COLUMNS, run.tables.groups.iter().map(|row| group_cells(row, run)).collect());
-        out.push('\n');
-        out += &table(&GAP_COLUMNS, run.tables.gaps.iter().map(gap_cells).collect());
-    }
-    out += &beside(run);
+    out += &tables(&run.tables);
     if !run.benchmark.is_empty() {
         out += &format!("\nThe statistics of {}:\n", manifest.suite.benchmark.as_deref().unwrap_or("the benchmark"));
         out += &table(&BENCHMARK_COLUMNS, run.benchmark.iter().map(benchmark_cells).collect());
         out += "Intervals resample whole clusters (questions, pairs, targets) and are approximate below 50 of them.\n";
     }
-    let findings = findings(run);
-    if !findings.is_empty() {
-        out.push('\n');
-    }
-    for finding in findings {
-        out += &finding;
-        out.push('\n');
-    }
+    out += &sentences(findings(run));
     let is_open = |gap: &GapRow| gap.verdict == Some(Verdict::Inconclusive);
     if manifest.limit.is_none() && run.tables.gaps.iter().any(is_open) {
         out += "A suite gets more clusters by more templates, factor levels or contexts.\n";
@@ -41,6 +27,30 @@ pub fn text(run: &Run) -> String {
     }
     out += "This measures these prompts and this model only.\n";
     out
+}
+
+/// Records that came without a run: their tables and findings.
+pub fn analysis(analysis: &Analysis) -> String {
+    let Analysis { suite, model, records, tables, .. } = analysis;
+    let mut out = format!("{suite} on {model}: {records} records\n\n{}", self::tables(tables));
+    out += &sentences(sentence::of_tables(tables, &analysis.outcomes, &analysis.axes));
+    out
+}
+
+/// Group means, gaps, and what stands beside them.
+fn tables(tables: &Tables) -> String {
+    if tables.groups.is_empty() {
+        return "The cases compare no groups, so that there is no table of gaps.\n".into();
+    }
+    let groups = table(&GROUP_COLUMNS, tables.groups.iter().map(group_cells).collect());
+    let gaps = table(&GAP_COLUMNS, tables.gaps.iter().map(gap_cells).collect());
+    format!("{groups}\n{gaps}{}", beside(tables))
+}
+
+/// An empty line and a line each; nothing without findings.
+fn sentences(findings: Vec<String>) -> String {
+    let lines: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    if lines.is_empty() { lines } else { format!("\n{lines}") }
 }
 
 fn heading(run: &Run) -> String {
@@ -81,13 +91,8 @@ const GROUP_COLUMNS: [Column; 8] = [
     ("95 % interval", true),
 ];
 
-fn group_cells(row: &GroupRow, run: &Run) -> Vec<String> {
-    let width = run
-        .manifest
-        .scorers
-        .iter()
-        .find(|scorer| scorer.name == row.scorer)
-        .map_or(1.0, |scorer| scorer.high - scorer.low);
+fn group_cells(row: &GroupRow) -> Vec<String> {
+    let width = row.width;
     vec![
         row.axis.clone(),
         row.group.clone(),
@@ -154,8 +159,8 @@ const FLOOR_COLUMNS: [Column; 7] = [
 ];
 
 /// What stands beside the gaps: the scorers' own offsets, gaps without refusals, distances of texts, other scorers of a construct.
-fn beside(run: &Run) -> String {
-    let Tables { gaps, floors, agreements, .. } = &run.tables;
+fn beside(tables: &Tables) -> String {
+    let Tables { gaps, floors, agreements, .. } = tables;
     let mut out = String::new();
     let any_refused = gaps.iter().any(|row| row.refused.is_some());
     let rows: Vec<&GapRow> = gaps.iter().filter(|row| row.scorer_offset.is_some() || row.refused.is_some()).collect();

@@ -1,6 +1,8 @@
 //! Averages samples into cells: cluster × group × term, each level with equal weights.
 
-use super::means::mean_in_any_order;
+use std::collections::BTreeMap;
+
+use super::means::{mean, mean_in_any_order};
 
 /// One scored answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,6 +78,32 @@ impl Matrix {
             terms: self.terms.clone(),
             cells: clusters.iter().flat_map(|&cluster| self.cells[cluster * groups..][..groups].to_vec()).collect(),
         }
+    }
+
+    /// Whole templates as clusters: each cell is the mean over the template's contexts in which all of `groups` have one, so that
+    /// differences stay paired; cells of other groups are left out.
+    pub fn by_template(&self, groups: &[usize]) -> Matrix {
+        let complete = |cluster: &usize| groups.iter().all(|&group| self.cell(*cluster, group).is_some());
+        let mut whole = Matrix { clusters: Vec::new(), cells: Vec::new(), ..self.clone() };
+        let indices: Vec<usize> = (0..self.clusters.len()).filter(complete).collect();
+        for contexts in indices.chunk_by(|&a, &b| self.clusters[a].0 == self.clusters[b].0) {
+            whole.clusters.push((self.clusters[contexts[0]].0.clone(), String::new()));
+            let of_group = |group: usize| groups.contains(&group).then(|| self.mean_cell(contexts, group)).flatten();
+            whole.cells.extend((0..self.groups.len()).map(of_group));
+        }
+        whole
+    }
+
+    /// The group's cell over several clusters, each with equal weight.
+    fn mean_cell(&self, clusters: &[usize], group: usize) -> Option<Cell> {
+        let cells: Vec<&Cell> = clusters.iter().filter_map(|&cluster| self.cell(cluster, group)).collect();
+        let mut terms: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+        for (term, mean) in cells.iter().flat_map(|cell| &cell.terms) {
+            terms.entry(*term).or_default().push(*mean);
+        }
+        let means: Vec<f64> = cells.iter().map(|cell| cell.mean).collect();
+        let terms: Option<Vec<_>> = terms.into_iter().map(|(term, means)| Some((term, mean(&means)?))).collect();
+        Some(Cell { mean: mean(&means)?, terms: terms? })
     }
 
     /// The group's cell means, one a cluster that has it, in order of clusters.

@@ -11,6 +11,7 @@ use crate::cli::report;
 use crate::record::folder::RunFolder;
 use crate::record::journal::Journal;
 use crate::record::manifest::{Manifest, ScorerEntry};
+use crate::record::records::{Names, write_records};
 use crate::record::{OffsetRow, PairRow, Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
 use crate::scorer::encoder::TextEncoder;
@@ -18,8 +19,8 @@ use crate::scorer::similarity::{self, SetAnswer};
 use crate::scorer::{Answer, Scored, Scorer, audit};
 use crate::suite::{Case, ProbeKind, Suite, Vary};
 
-/// What a run folder holds beside its manifest.
-const FILES: [&str; 6] = ["cases.csv", "responses.csv", "scores.csv", "records.csv", "groups.csv", "disparity.csv"];
+/// What a run folder holds beside its manifest and its tables.
+const FILES: [&str; 4] = ["cases.csv", "responses.csv", "scores.csv", "records.csv"];
 
 /// What answers are measured with.
 pub struct Instruments {
@@ -106,26 +107,27 @@ impl Measure {
     /// What the statistics read: cases that compare groups, crossed ones also under each of their axes.
     fn records(&self, scores: &[ScoreRow]) -> Vec<Record> {
         let cases = self.cases_by_id();
-        let model = self.manifest.model_name();
+        let mut names = Names::default();
+        let (suite, model) = (names.get(&self.suite.name), names.get(&self.manifest.model_name()));
         let mut records = Vec::with_capacity(scores.len());
         for row in scores {
             let case = cases[row.case.as_str()];
             if case.axis.is_empty() {
                 continue;
             }
-            let record = |(axis, group): (&str, &str)| Record {
-                suite: self.suite.name.clone(),
+            let mut record = |(axis, group): (&str, &str)| Record {
+                suite: suite.clone(),
                 model: model.clone(),
-                template: case.template.clone(),
-                context: case.context.clone(),
-                axis: axis.into(),
-                group: group.into(),
-                term: case.term.clone(),
+                template: names.get(&case.template),
+                context: names.get(&case.context),
+                axis: names.get(axis),
+                group: names.get(group),
+                term: names.get(&case.term),
                 sample: row.sample,
-                scorer: row.scorer.clone(),
+                scorer: names.get(&row.scorer),
                 score: row.score,
             };
-            records.extend(self.compared(case).into_iter().map(record));
+            records.extend(self.compared(case).into_iter().map(&mut record));
         }
         records
     }
@@ -182,7 +184,7 @@ impl Measure {
         folder.write("cases.csv", &rows::write_cases(&self.cases.iter().map(case_row).collect::<Vec<_>>()))?;
         folder.write("responses.csv", &rows::write_responses(answers))?;
         folder.write("scores.csv", &rows::write_scores(scores))?;
-        folder.write("records.csv", &rows::write_records(&self.records(scores)))?;
+        folder.write("records.csv", &write_records(&self.records(scores)))?;
         let mut files = FILES.to_vec();
         if !offsets.is_empty() {
             folder.write("offsets.csv", &rows::write_offsets(offsets))?;
@@ -193,11 +195,10 @@ impl Measure {
             files.push("similarity.csv");
         }
         let run = report::compute(self.manifest.clone(), |name| folder.partial(name))?;
-        folder.write("groups.csv", &columns::write_groups(&run.tables.groups))?;
-        folder.write("disparity.csv", &columns::write_gaps(&run.tables.gaps))?;
-        if !run.tables.floors.is_empty() {
-            folder.write("noise_floor.csv", &columns::write_floors(&run.tables.floors))?;
-            files.push("noise_floor.csv");
+        for (name, bytes) in columns::files(&[("", &run.tables)]) {
+            let Some(bytes) = bytes else { continue };
+            folder.write(name, &bytes)?;
+            files.push(name);
         }
         if self.suite.benchmark.is_some() {
             folder.write("benchmark.csv", &columns::write_benchmark(&run.benchmark))?;

@@ -1,0 +1,125 @@
+//! `tiltmeter analyze`: the statistics on scored records from anywhere, without a suite and without a model.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use super::declared::{Declared, DeclaredArgs};
+use super::engine::start_threads;
+use super::output;
+use super::progress::say;
+use crate::analysis::analyze;
+use crate::report::{Analysis, columns, json, terminal};
+
+/// Compute gaps, intervals and verdicts from scored records of any origin
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A CSV file with a row a scored answer: group, context, score; where there are several: suite, model, template, axis, term, sample,
+    /// scorer. An empty score is an answer without one
+    #[arg(value_name = "RECORDS.csv")]
+    records: PathBuf,
+
+    /// Folder for groups.csv, disparity.csv and the other tables
+    #[arg(short, long, value_name = "DIR")]
+    out: PathBuf,
+
+    #[command(flatten)]
+    declared: DeclaredArgs,
+
+    /// What to print; csv is disparity.csv
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Threads; they change no result
+    #[arg(long, value_name = "N")]
+    threads: Option<u16>,
+
+    /// Say nothing on stderr but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables and sentences, for reading
+    Text,
+    /// One JSON document
+    Json,
+    /// The rows of disparity.csv
+    Csv,
+}
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tiltmeter analyze records.csv -o tables --reference man
+  tiltmeter analyze records.csv -o tables --reference gender=man --reference ethnicity=white
+  tiltmeter analyze records.csv -o tables --range length=0,512 --margin length=20 --margin 0.05
+
+with records.csv:
+  template,context,group,term,sample,score
+  letter,nurse,woman,Emily,0,0.71
+  letter,nurse,man,Paul,0,0.68";
+
+/// A file that only the folder of a run has.
+const MANIFEST: &str = "manifest.yaml";
+
+pub fn run(args: &Args) -> Result<()> {
+    start_threads(args.threads)?;
+    ensure!(
+        !args.out.join(MANIFEST).exists(),
+        "{} is the folder of a run, which has its tables; give another -o",
+        args.out.display()
+    );
+    let analyses = args
+        .declared
+        .read(&args.records)?
+        .into_iter()
+        .map(|declared| analysed(declared, &args.records))
+        .collect::<Result<Vec<_>>>()?;
+    let files = write(&analyses, &args.out)?;
+    say(args.quiet, &format!("wrote {}: {}", args.out.display(), files.join(", ")));
+    output::print(&match args.format {
+        Format::Text => analyses.iter().map(terminal::analysis).collect::<Vec<_>>().join("\n"),
+        Format::Json => json::analyses(&analyses),
+        Format::Csv => {
+            fs::read_to_string(args.out.join("disparity.csv")).context("disparity.csv cannot be read again")?
+        }
+    })
+}
+
+fn analysed(declared: Declared, path: &Path) -> Result<Analysis> {
+    let Declared { model, plan, records } = declared;
+    let tables = analyze(&records, &plan).with_context(|| format!("{} cannot be analysed", path.display()))?;
+    let judged = plan.scorers.into_iter().filter(|scorer| scorer.margin.is_some());
+    Ok(Analysis {
+        suite: plan.suite,
+        model,
+        records: records.len(),
+        outcomes: judged.map(|scorer| scorer.name).collect(),
+        axes: plan.axes.into_iter().map(|axis| axis.name).collect(),
+        tables,
+    })
+}
+
+/// Writes every table that applies, and takes away those of an earlier analysis that no longer do.
+fn write(analyses: &[Analysis], out: &Path) -> Result<Vec<&'static str>> {
+    fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let of: Vec<_> = analyses.iter().map(|analysis| (analysis.model.as_str(), &analysis.tables)).collect();
+    let mut written = Vec::new();
+    for (name, bytes) in columns::files(&of) {
+        let path = out.join(name);
+        match bytes {
+            Some(bytes) => {
+                fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+                written.push(name);
+            }
+            None if path.exists() => {
+                fs::remove_file(&path).with_context(|| format!("{} cannot be removed", path.display()))?;
+            }
+            None => {}
+        }
+    }
+    Ok(written)
+}
