@@ -1,14 +1,18 @@
 //! Turns records into tables: group means, gaps with intervals and p, verdicts.
 //!
 //! `plan` says what was declared before the run, `contrast` computes one gap, `beside` adds what the scorer and refusals
-//! do to it, `decide` adjusts the family and gives verdicts, `floor` compares unsigned distances with their noise floor. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
+//! do to it, `decide` adjusts the family and gives verdicts, `floor` compares unsigned distances with their noise floor,
+//! `omnibus` looks at all groups at once, `distribution` at whole distributions, `effect` expresses a gap in other units. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
 //! nor on the number of threads.
 
 pub mod benchmark;
 mod beside;
 mod contrast;
 mod decide;
+mod distribution;
+mod effect;
 mod floor;
+mod omnibus;
 mod plan;
 
 #[cfg(test)]
@@ -23,7 +27,9 @@ use rayon::prelude::*;
 
 pub use self::beside::Agreement;
 pub use self::decide::{decide, suite_verdict};
+pub use self::distribution::{DistributionRow, QUANTILES};
 pub use self::floor::{FloorRow, FloorStatus};
+pub use self::omnibus::OmnibusRow;
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, Unit, without};
 pub use crate::record::REST;
 use crate::record::{Name, OffsetRow, PairRow, Record};
@@ -41,6 +47,10 @@ pub struct Tables {
     pub gaps: Vec<GapRow>,
     /// Unsigned distances; sorted as `gaps`, by name.
     pub floors: Vec<FloorRow>,
+    /// All groups of an axis together; sorted by (axis, scorer), by name.
+    pub omnibus: Vec<OmnibusRow>,
+    /// Whole distributions; sorted as `gaps`, by name.
+    pub distributions: Vec<DistributionRow>,
     /// Several scorers of one construct, by axis and group.
     pub agreements: Vec<Agreement>,
 }
@@ -157,6 +167,24 @@ pub struct GapRow {
     pub gap_unrefused: Option<f64>,
     pub unrefused_low: Option<f64>,
     pub unrefused_high: Option<f64>,
+    /// `d_z` without its bias in small samples.
+    pub hedges_g: Option<f64>,
+    /// mean D over the root of both sides' mean variance; against one reference only.
+    pub d_av: Option<f64>,
+    /// P(above) − P(below) over pairs of cells of any clusters; of several others the mean.
+    pub cliffs_delta: Option<f64>,
+    /// Share of clusters in which the group is above minus share in which it is below.
+    pub paired_delta: Option<f64>,
+    /// Mean difference of log odds of the cells, for scores from 0 to 1.
+    pub logit_gap: Option<f64>,
+    /// Log odds ratio of the cells' sums (Haldane), where every score is 0 or 1; against one reference only.
+    pub log_odds_ratio: Option<f64>,
+    /// Clusters with yes for the group and no for the reference, and the other way round; where every cell is 0 or 1.
+    pub discordant_above: Option<usize>,
+    pub discordant_below: Option<usize>,
+    /// 95 % of the gaps between two halves of the reference's own terms; from four terms on.
+    pub aa_low: Option<f64>,
+    pub aa_high: Option<f64>,
 }
 
 /// What the numbers of a gap rest on.
@@ -224,7 +252,7 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     let blocks = blocks(records, plan)?;
     let (groups, gaps): (Vec<_>, Vec<_>) = blocks
         .par_iter()
-        .map(|block| (group_rows(block, plan), contrast::estimates(block, plan.generalise_to)))
+        .map(|block| (group_rows(block, plan), contrast::estimates(block, plan)))
         .unzip();
     let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
     let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
@@ -234,8 +262,9 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     let floors = floor::rows(records, plan, beside);
+    let (omnibus, distributions) = (omnibus::rows(&blocks, plan), distribution::rows(&blocks, plan));
     let agreements = beside::agreements(&rows);
-    Ok(Tables { groups, gaps: rows, floors, agreements })
+    Ok(Tables { groups, gaps: rows, floors, omnibus, distributions, agreements })
 }
 
 /// One axis under one scorer.
@@ -244,6 +273,10 @@ struct Block<'a> {
     scorer: &'a ScorerPlan,
     /// Per group by name: what its records count.
     counts: BTreeMap<&'a str, Count<'a>>,
+    /// By template, context, group, term and sample.
+    records: Vec<&'a Record>,
+    /// Every score is 0 or 1.
+    is_binary: bool,
     /// Scored records.
     scores: Matrix,
     /// 1 for an unscored record, 0 for a scored one; `None` when every record is scored.
@@ -256,6 +289,11 @@ impl Block<'_> {
     /// Combinations of groups are screened and have none.
     fn margin(&self) -> Option<f64> {
         self.scorer.margin.filter(|_| !self.axis.crossed)
+    }
+
+    /// The records that have a score, in the order of `records`.
+    fn scored(&self) -> Vec<&Record> {
+        self.records.iter().copied().filter(|record| record.score.is_some()).collect()
     }
 }
 
@@ -368,6 +406,8 @@ fn block<'a>(
         axis,
         scorer,
         counts,
+        is_binary: scored.iter().all(|sample| [0.0, 1.0].contains(&sample.score)),
+        records,
         scores: Matrix::of(scored),
         unscored: any_unscored.then(|| Matrix::of(marks)),
         unrefused: any_refused.then(|| Matrix::of(unrefused)),

@@ -42,7 +42,9 @@ pub fn half_splits(matrix: &Matrix, group: usize, key: &Key) -> Option<(f64, f64
             gaps.extend([gap, -gap]);
         }
     }
-    Some((means::quantile(&gaps, 0.025)?, means::quantile(&gaps, 0.975)?))
+    // Both signs are there: the lower end is the upper one's mirror.
+    let high = means::quantile(&gaps, 0.975)?;
+    Some((-high, high))
 }
 
 /// Halves of the terms, of which each stands for itself and the rest.
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn equal_terms_have_no_band_around_zero_and_three_terms_none_at_all() {
-        assert_eq!(half_splits(&matrix(6, |_| 0.4), 0, &key()), Some((0.0, 0.0)));
+        assert_eq!(half_splits(&matrix(6, |_| 0.4), 0, &key()), Some((-0.0, 0.0)));
         assert_eq!(half_splits(&matrix(3, |n| n as f64), 0, &key()), None);
     }
 
