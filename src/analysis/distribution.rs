@@ -3,10 +3,11 @@
 use rayon::prelude::*;
 
 use super::omnibus::SECONDARY;
-use super::{Block, Plan, REST, Status, Unit};
+use super::{Block, Plan, REST, Status};
 use crate::record::Record;
 use crate::stats::distribution::{Answer, Distributions, quantile_disparity, quantile_gaps};
 use crate::stats::random::Address;
+use crate::suite::Unit;
 
 /// Where the quantiles are compared.
 pub const QUANTILES: [f64; 7] = [0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95];

@@ -30,13 +30,14 @@ pub use self::decide::{decide, suite_verdict};
 pub use self::distribution::{DistributionRow, QUANTILES};
 pub use self::floor::{FloorRow, FloorStatus};
 pub use self::omnibus::OmnibusRow;
-pub use self::plan::{AxisPlan, Plan, ScorerPlan, Unit, without};
+pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
 pub use crate::record::REST;
 use crate::record::{Name, OffsetRow, PairRow, Record};
 use crate::stats::matrix::{Matrix, Sample};
 use crate::stats::means;
 
 pub use crate::stats::equivalence::Verdict;
+pub use crate::suite::Unit;
 
 /// Everything that one suite's records show about one model.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -2,14 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::{Block, Plan, Status, Unit};
+use super::{Block, Plan, Status};
 use crate::stats::blocked_permutation::shuffle_labels;
 use crate::stats::complete::Complete;
 use crate::stats::max_min::{End, STABLE, ends, max_min};
 use crate::stats::omnibus::{friedman, repeated_measures};
 use crate::stats::random::Address;
 use crate::stats::ratio::{self, rate_ratio};
-use crate::suite::{Direction, ProbeKind};
+use crate::suite::{Direction, ProbeKind, Unit};
 
 /// Resamples at most of what stands beside the main numbers: the worst group's share, the limits of max-min and of the ratio, the null of
 /// a distance between distributions.

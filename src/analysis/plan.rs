@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 
 use crate::record::Record;
-use crate::suite::{Direction, ProbeKind, Suite};
+use crate::suite::{Direction, ProbeKind, Suite, Unit};
 
 /// How one suite's records are to be analysed.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,16 +20,6 @@ pub struct Plan {
     /// Random sign flips and cluster resamples a gap.
     pub resamples: usize,
     pub generalise_to: Unit,
-}
-
-/// What the clusters are a sample of; said before the data are seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Unit {
-    /// Template × context.
-    #[default]
-    Contexts,
-    /// Whole templates, each the mean of its contexts: stricter, for suites with many templates.
-    Templates,
 }
 
 /// With fewer templates than this nothing can be said about templates in general.
@@ -125,7 +115,7 @@ impl Plan {
             alpha: Plan::ALPHA,
             seed,
             resamples: Plan::RESAMPLES,
-            generalise_to: Unit::default(),
+            generalise_to: suite.design.generalise_to,
         }
     }
 
@@ -205,7 +195,7 @@ impl Plan {
     }
 
     /// Errs on numbers that no analysis can use.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if !(self.alpha > 0.0 && self.alpha < 0.5) {
             bail!("alpha is {}; it must lie between 0 and 0.5, usually 0.05", self.alpha);
         }

@@ -129,6 +129,7 @@ impl DeclaredArgs {
         for text in &self.references {
             self.refer(text, &axes, &mut plans)?;
         }
+        plans.values().try_for_each(Plan::check)?;
         Ok(plans)
     }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::scorer::Scorer;
+
 /// Between two plain lines.
 const EVERY: Duration = Duration::from_secs(15);
 
@@ -13,6 +15,17 @@ pub fn say(quiet: bool, line: &str) {
     if !quiet {
         // A closed stderr is no reason to stop.
         let _ = writeln!(std::io::stderr(), "{line}");
+    }
+}
+
+/// Says for each scorer how many texts it read by their beginning alone.
+pub fn say_truncated(quiet: bool, scorers: &[Box<dyn Scorer>]) {
+    for scorer in scorers {
+        let cut = scorer.truncated();
+        if cut > 0 {
+            let texts = if cut == 1 { "1 text was".into() } else { format!("{cut} texts were") };
+            say(quiet, &format!("{texts} longer than {} reads, and scored by the beginning", scorer.info().name));
+        }
     }
 }
 

@@ -123,6 +123,9 @@ fn plan(manifest: &Manifest) -> Plan {
         alpha: Plan::ALPHA,
         seed: manifest.seed,
         resamples: Plan::RESAMPLES,
-        generalise_to: Unit::default(),
+        generalise_to: match manifest.generalise_to.as_deref() {
+            Some("templates") => Unit::Templates,
+            _ => Unit::Contexts,
+        },
     }
 }

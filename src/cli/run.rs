@@ -21,7 +21,7 @@ use super::output::{self, Format};
 use crate::model::files::Access;
 use crate::model::precision::Precision;
 use crate::scorer::encoder::TextEncoder;
-use crate::scorer::{self, Scorer, Setting};
+use crate::scorer::{self, Setting};
 use crate::suite::expand::expand;
 use crate::suite::load::{Outside, load_named_or_path};
 use crate::suite::{Case, Probe, Similarity, Suite};
@@ -95,17 +95,15 @@ pub fn run(args: &Args) -> Result<()> {
     args.engine.start_threads()?;
     let suites = args.suites.iter().map(|name| load(name, args)).collect::<Result<Vec<_>>>()?;
     let encoder = encoder(&suites, args)?;
-    let scorers = build_scorers(&suites, encoder.as_ref(), args)?;
+    let instruments = instruments(&suites, encoder.as_ref(), args)?;
     let source = Source::open(args)?;
     for (suite, _) in &suites {
         source.check(suite, args)?;
     }
     let jobs = suites
         .into_iter()
-        .zip(scorers)
-        .map(|((suite, cases), scorers)| {
-            Job::prepare(suite, cases, Instruments { scorers, encoder: encoder.clone() }, &source, args)
-        })
+        .zip(instruments)
+        .map(|((suite, cases), instruments)| Job::prepare(suite, cases, instruments, &source, args))
         .collect::<Result<Vec<_>>>()?;
     let mut folders = BTreeSet::new();
     for job in &jobs {
@@ -148,16 +146,20 @@ fn encoder(suites: &[(Suite, Vec<Case>)], args: &Args) -> Result<Option<Arc<Text
     scorer::open_encoder(scorer::ENCODER, Precision::F32, &access).map(Some)
 }
 
-/// The scorers of each suite.
-fn build_scorers(
+/// What measures the answers of each suite.
+fn instruments(
     suites: &[(Suite, Vec<Case>)],
     encoder: Option<&Arc<TextEncoder>>,
     args: &Args,
-) -> Result<Vec<Vec<Box<dyn Scorer>>>> {
+) -> Result<Vec<Instruments>> {
     let of_suite = |(suite, _): &(Suite, Vec<Case>)| {
         let max_new_tokens = max_new_tokens(suite);
         let setting = Setting { encoder: encoder.cloned(), max_new_tokens, open: args.engine.options() };
-        scorer::build(&suite.scorers, &setting)
+        Ok(Instruments {
+            scorers: scorer::build(&suite.scorers, &setting)?,
+            judges: scorer::build_pair_judges(&suite.scorers, &setting)?,
+            encoder: encoder.cloned(),
+        })
     };
     suites.iter().map(of_suite).collect()
 }

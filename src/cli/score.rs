@@ -17,7 +17,7 @@ use self::columns::Columns;
 use self::rows::{Cells, Row, Rows};
 use self::sheet::{Format, Sheet};
 use super::engine::EngineArgs;
-use super::progress::say;
+use super::progress::say_truncated;
 use super::{named, output};
 use crate::model::files::Access;
 use crate::scorer::encoder::TextEncoder;
@@ -117,16 +117,7 @@ pub fn run(args: &Args) -> Result<()> {
             }
         }
     }
-    for scorer in &scorers {
-        let cut = scorer.truncated();
-        if cut > 0 {
-            let texts = if cut == 1 { "1 text was".into() } else { format!("{cut} texts were") };
-            say(
-                args.engine.quiet,
-                &format!("{texts} longer than {} reads, and scored by the beginning", scorer.info().name),
-            );
-        }
-    }
+    say_truncated(args.engine.quiet, &scorers);
     Ok(())
 }
 

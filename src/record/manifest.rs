@@ -29,6 +29,9 @@ pub struct Manifest {
     pub probes: Vec<ProbeEntry>,
     pub scorers: Vec<ScorerEntry>,
     pub outcomes: Vec<OutcomeEntry>,
+    /// `templates` where whole templates are the clusters; none where contexts are.
+    #[serde(default)]
+    pub generalise_to: Option<String>,
     /// How answers are compared as texts; none in most suites.
     #[serde(default)]
     pub similarity: Vec<SimilarityEntry>,
@@ -229,6 +232,9 @@ impl Manifest {
             line(format!("    margin: {}", outcome.margin));
             line(format!("    why: {}", quoted(&outcome.why)));
         }
+        if let Some(unit) = &self.generalise_to {
+            line(format!("generalise_to: {}", quoted(unit)));
+        }
         if !self.similarity.is_empty() {
             line("similarity:".into());
         }
@@ -374,6 +380,7 @@ pub(crate) mod tests {
                 margin: 5.0,
                 why: String::new(),
             }],
+            generalise_to: Some("templates".into()),
             similarity: vec![SimilarityEntry { metric: "rouge_l".into(), revision: "rouge_l 1".into() }],
             axes: vec![AxisEntry {
                 name: "gender".into(),

@@ -27,12 +27,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use self::judge::pairs::PairJudge;
 use self::raw::Raw;
 use self::sequence_classifier::{ClassifierScorer, ScoreOptions};
 use crate::model::files::{Access, resolve_encoder};
 use crate::model::precision::Precision;
-use crate::model::{self, OpenOptions};
-use crate::suite::scorer::{Better, HeadSpec, Mask};
+use crate::model::{self, LanguageModel, OpenOptions};
+use crate::suite::scorer::{Better, HeadSpec, JudgeSpec, Mask};
 use crate::suite::{MaskList, ScorerKind, ScorerSpec};
 
 /// What a score means.
@@ -206,13 +207,13 @@ fn hides(name: &str) -> bool {
     head::embedded(name).is_some() || matches!(name, "vader" | "readability")
 }
 
-/// Makes the scorers of a suite in their order; `mask: both` makes two of one.
+/// Makes the scorers of a suite in their order, but for judges that compare; `mask: both` makes two of one.
 ///
 /// # Errors
 /// [`problem`]; a head without an encoder, or with another than it was fitted on; a file or a model that cannot be had.
 pub fn build(specs: &[ScorerSpec], setting: &Setting) -> Result<Vec<Box<dyn Scorer>>> {
     let mut scorers: Vec<Box<dyn Scorer>> = Vec::with_capacity(specs.len());
-    for spec in specs {
+    for spec in specs.iter().filter(|spec| spec.pair_judge().is_none()) {
         if let Some(problem) = problem(spec) {
             bail!("{problem}");
         }
@@ -230,6 +231,32 @@ pub fn build(specs: &[ScorerSpec], setting: &Setting) -> Result<Vec<Box<dyn Scor
     Ok(scorers)
 }
 
+/// The judges among the scorers that compare two answers, in their order; `mask: both` makes two of one.
+///
+/// # Errors
+/// A model that cannot be had.
+pub fn build_pair_judges(specs: &[ScorerSpec], setting: &Setting) -> Result<Vec<PairJudge>> {
+    let mut judges = Vec::new();
+    for (spec, judge) in specs.iter().filter_map(|spec| Some((spec, spec.pair_judge()?))) {
+        let model = open_judge(&spec.name, judge, setting)?;
+        let own = |hides| PairJudge::new(&spec.name, &judge.rubric, Rc::clone(&model), hides);
+        match spec.mask {
+            None | Some(Mask::On) => judges.push(own(true)?),
+            Some(Mask::Off) => judges.push(own(false)?),
+            Some(Mask::Both) => {
+                judges.push(own(true)?);
+                judges.push(PairJudge::new(&spec.raw_name(), &judge.rubric, model, false)?);
+            }
+        }
+    }
+    Ok(judges)
+}
+
+fn open_judge(name: &str, judge: &JudgeSpec, setting: &Setting) -> Result<Rc<dyn LanguageModel>> {
+    let model = model::open_any(&judge.model, &setting.open);
+    Ok(model.with_context(|| format!("the judge of {name:?} cannot be opened"))?.into())
+}
+
 /// One scorer, which hides group words if its kind does so.
 fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
     Ok(match &spec.kind {
@@ -239,9 +266,7 @@ fn make(spec: &ScorerSpec, setting: &Setting) -> Result<Box<dyn Scorer>> {
             Box::new(words::Words::new(&spec.name, words, matches!(spec.mask, Some(Mask::On | Mask::Both))))
         }
         ScorerKind::Judge(judge) => {
-            let model = model::open_any(&judge.model, &setting.open)
-                .with_context(|| format!("the judge of {:?} cannot be opened", spec.name))?;
-            Box::new(judge::Judge::new(&spec.name, &judge.rubric, model)?)
+            Box::new(judge::Judge::new(&spec.name, &judge.rubric, open_judge(&spec.name, judge, setting)?)?)
         }
         ScorerKind::Head(spec_of_head) => Box::new(head_of(&spec.name, spec_of_head, setting)?),
         ScorerKind::Classifier(classifier) => {

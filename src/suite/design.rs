@@ -4,7 +4,7 @@ use super::grammar::{self, DESIGN, GATE, OUTCOME};
 use super::problem::{Place, and_list};
 use super::reader::Reader;
 use super::yaml::{Kind, Node};
-use super::{Design, Direction, Gate, Outcome, TermPlan, Vary};
+use super::{Design, Direction, Gate, Outcome, TermPlan, Unit, Vary};
 
 /// What `rotate` means without a number: two terms a cell, so that names can be told apart from groups.
 const ROTATE: usize = 2;
@@ -24,6 +24,12 @@ impl Reader<'_> {
         }
         design.contexts =
             fields.get("contexts").and_then(|node| self.count(file, node, "contexts", 1)).map(|n| n as usize);
+        if let Some("templates") = fields
+            .get("generalise_to")
+            .and_then(|node| self.word(file, node, "`generalise_to`", &["contexts", "templates"]))
+        {
+            design.generalise_to = Unit::Templates;
+        }
         design.seed = fields.get("seed").and_then(|node| self.count(file, node, "seed", 0)).unwrap_or(0);
         design
     }

@@ -200,6 +200,11 @@ pub static DESIGN: Form = Form {
         ),
         may("contexts", Shape::Count(1), "A seeded, balanced sample of that many contexts; all when left out."),
         may("seed", Shape::Count(0), "Seeds rotation and the sample of contexts."),
+        may(
+            "generalise_to",
+            Shape::Word(&["contexts", "templates"]),
+            "What the clusters are a sample of; templates needs ten of them.",
+        ),
     ],
 };
 
@@ -357,7 +362,11 @@ pub static RUBRIC: Form = Form {
         may("source", Shape::Text, "Where the rubric comes from."),
         may("license", Shape::Text, "How it may be used."),
         NOTE,
-        must("question", Shape::Text, "What the judge is asked, with {{ answer }} and, if it is shown, {{ prompt }}."),
+        must(
+            "question",
+            Shape::Text,
+            "What the judge is asked, with {{ answer }}, or with {{ first }} and {{ second }} to compare two; and {{ prompt }} if it is shown.",
+        ),
         may("system", Shape::Text, "The judge's system prompt."),
         may("lead", Shape::Text, "How the verdict begins."),
         must("verdicts", Shape::Named(&Shape::Number), "Word → value in [0, 1]."),

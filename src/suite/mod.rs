@@ -176,6 +176,17 @@ pub struct Design {
     pub contexts: Option<usize>,
     /// Seeds rotation and the sample of contexts; the suite's own, never the run's.
     pub seed: u64,
+    pub generalise_to: Unit,
+}
+
+/// What the clusters are a sample of; said before the data are seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unit {
+    /// Template × context.
+    #[default]
+    Contexts,
+    /// Whole templates, each the mean of its contexts: stricter, for suites with many templates.
+    Templates,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! Says what scores generated text: a scorer of the program, or one that the author sets up with a model, a file or words of their own.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, anyhow};
 use minijinja::Value;
 
 use super::Place;
-use super::template::{environment, render};
+use super::template::{self, environment, render};
 
 /// One entry of `scorers:`.
 #[derive(Debug, Clone, PartialEq)]
@@ -128,12 +127,13 @@ pub struct JudgeSpec {
 /// What a judge is asked, and what its verdicts are worth.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rubric {
-    /// minijinja source with `{{ answer }}`, and `{{ prompt }}` where the judge sees what was asked.
+    /// minijinja source with `{{ answer }}`, or with `{{ first }}` and `{{ second }}` where two answers are compared; and `{{ prompt }}`
+    /// where the judge sees what was asked.
     pub question: String,
     pub system: Option<String>,
     /// How the verdict begins, e.g. `Verdict:`.
     pub lead: Option<String>,
-    /// Word → value in [0, 1], in the order of the file; the score is Σ share × value.
+    /// Word → value in [0, 1], in the order of the file; the score is Σ share × value. Of two answers: how much the first is preferred.
     pub verdicts: Vec<(String, f64)>,
     pub better: Better,
 }
@@ -144,9 +144,26 @@ impl Rubric {
     /// # Errors
     /// When it cannot be filled.
     pub fn ask(&self, prompt: &str, answer: &str) -> Result<String> {
+        self.fill(&[("prompt", prompt), ("answer", answer)])
+    }
+
+    /// The question about two answers; `prompt` is what was asked for the first one.
+    ///
+    /// # Errors
+    /// When it cannot be filled.
+    pub fn compare(&self, prompt: &str, first: &str, second: &str) -> Result<String> {
+        self.fill(&[("prompt", prompt), (FIRST, first), (SECOND, second)])
+    }
+
+    /// Whether the question is about two answers.
+    pub fn compares(&self) -> bool {
+        template::slots(&self.question).is_ok_and(|slots| slots.iter().any(|slot| slot.name == FIRST))
+    }
+
+    fn fill(&self, values: &[(&'static str, &str)]) -> Result<String> {
         let environment = environment();
         let template = environment.template_from_str(&self.question).context("the rubric's question is no template")?;
-        let values = BTreeMap::from([("prompt", Value::from(prompt)), ("answer", Value::from(answer))]);
+        let values = values.iter().map(|&(name, text)| (name, Value::from(text))).collect();
         render(&template, &values).map_err(|(line, words)| anyhow!("the rubric's question, line {line}: {words}"))
     }
 }
@@ -158,10 +175,23 @@ impl ScorerSpec {
         ScorerSpec { name: name.into(), kind, mask: None, place: Place::default() }
     }
 
-    /// Names of its scores: its own, and with `mask: both` the one on raw text.
+    /// Names of its scores: its own, and with `mask: both` the one on raw text; of a judge that compares also how often its two orders
+    /// disagree.
     pub fn scores(&self) -> Vec<String> {
         let raw = (self.mask == Some(Mask::Both)).then(|| self.raw_name());
-        std::iter::once(self.name.clone()).chain(raw).collect()
+        let names = std::iter::once(self.name.clone()).chain(raw);
+        match self.pair_judge() {
+            Some(_) => names.flat_map(|name| [format!("{name}{DISAGREEMENT}"), name]).collect(),
+            None => names.collect(),
+        }
+    }
+
+    /// The judge, where it compares two answers.
+    pub fn pair_judge(&self) -> Option<&JudgeSpec> {
+        match &self.kind {
+            ScorerKind::Judge(judge) if judge.rubric.compares() => Some(judge),
+            _ => None,
+        }
     }
 
     /// Name of the score on raw text beside the one on masked text.
@@ -169,6 +199,13 @@ impl ScorerSpec {
         format!("{}_raw", self.name)
     }
 }
+
+/// What the name of a judge's disagreement ends with.
+pub const DISAGREEMENT: &str = "_disagreement";
+
+/// The slots of the two answers of a rubric that compares.
+pub(super) const FIRST: &str = "first";
+pub(super) const SECOND: &str = "second";
 
 /// The scorer that reads the suite's lexicon.
 pub const HURTFUL: &str = "hurtful";

@@ -4,8 +4,8 @@ use super::grammar::{CLASSIFIER, Form, HEAD, JUDGE, NAMED_SCORER, RUBRIC, WORD_L
 use super::problem::{Mark, Place};
 use super::reader::{Fields, Reader};
 use super::scorer::{
-    Activation, Better, ClassifierSpec, Count, HeadSpec, JudgeSpec, Labels, Mask, Rubric, ScorerKind, ScorerSpec,
-    WordsSpec,
+    Activation, Better, ClassifierSpec, Count, FIRST, HeadSpec, JudgeSpec, Labels, Mask, Rubric, SECOND, ScorerKind,
+    ScorerSpec, WordsSpec,
 };
 use super::yaml::{Kind, Node};
 
@@ -279,15 +279,30 @@ impl Reader<'_> {
         let question = self.text(file, question, "question")?;
         match super::template::slots(&question) {
             Ok(slots) => {
-                if !slots.iter().any(|slot| slot.name == "answer") {
-                    self.problems.add(
-                        file,
-                        at,
-                        "the question shows no answer; write {{ answer }} where it should stand",
-                    );
+                let has = |name: &str| slots.iter().any(|slot| slot.name == name);
+                let wrong = match (has("answer"), has(FIRST), has(SECOND)) {
+                    (true, false, false) | (false, true, true) => None,
+                    (false, false, false) => Some(
+                        "the question shows no answer; write {{ answer }} where it should stand, or {{ first }} and \
+                         {{ second }} to compare two",
+                    ),
+                    (true, ..) => Some(
+                        "the question shows one answer and compares two; write {{ answer }} alone, or {{ first }} and \
+                         {{ second }}",
+                    ),
+                    (false, ..) => {
+                        Some("the question compares an answer with nothing; write both {{ first }} and {{ second }}")
+                    }
+                };
+                if let Some(wrong) = wrong {
+                    self.problems.add(file, at, wrong);
                 }
-                if let Some(other) = slots.iter().find(|slot| !["answer", "prompt"].contains(&slot.name.as_str())) {
-                    let message = format!("the question uses {{{{ {} }}}}; it can have answer and prompt", other.name);
+                let known = ["answer", FIRST, SECOND, "prompt"];
+                if let Some(other) = slots.iter().find(|slot| !known.contains(&slot.name.as_str())) {
+                    let message = format!(
+                        "the question uses {{{{ {} }}}}; it can have answer and prompt, or first, second and prompt",
+                        other.name
+                    );
                     self.problems.add(file, at, message);
                 }
             }

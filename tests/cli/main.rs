@@ -1,5 +1,6 @@
 //! Runs the whole program on the scripted model: no network, no accelerator, no model files.
 
+mod analyze;
 mod ask;
 mod associate;
 mod audit;
@@ -7,6 +8,7 @@ mod errors;
 mod head;
 mod import;
 mod import_text;
+mod judge;
 mod layering;
 mod readme;
 mod report;

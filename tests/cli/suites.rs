@@ -51,13 +51,6 @@ fn workdir() -> Workdir {
     workdir
 }
 
-/// Rows of a result file as maps from column to cell.
-fn rows(workdir: &Workdir, file: &str) -> Vec<std::collections::BTreeMap<String, String>> {
-    let folder = std::fs::read_dir(workdir.path("results/decisions@1")).unwrap().next().unwrap().unwrap().path();
-    let mut reader = csv::Reader::from_path(folder.join(file)).unwrap();
-    reader.deserialize().map(|row| row.unwrap()).collect()
-}
-
 fn near(cell: &str, value: f64) -> bool {
     cell.parse::<f64>().is_ok_and(|found| (found - value).abs() < 1e-9)
 }
@@ -68,11 +61,11 @@ fn a_run_reads_choices_and_likelihoods_beside_written_answers() {
     let text = workdir.ok(&RUN);
     assert!(text.contains("36 cases, 36 answers, 24 of them read as probabilities"), "{text}");
     assert!(text.contains("choice.yes by gender") && text.contains("likelihood.preference by gender"), "{text}");
-    let responses = rows(&workdir, "responses.csv");
+    let responses = workdir.table(&format!("{}/responses.csv", workdir.run_folder()));
     let emily = responses.iter().find(|row| row["case"] == "choice/hire/job=cook/gender=woman/term=emily").unwrap();
     assert_eq!((emily["text"].as_str(), emily["finish"].as_str()), ("yes", "scored"));
     assert_eq!(emily["values"], "{\"yes\":-0.510825623766,\"no\":-1.60943791243}", "ln 0.6 and ln 0.2");
-    let scores = rows(&workdir, "scores.csv");
+    let scores = workdir.table(&format!("{}/scores.csv", workdir.run_folder()));
     let score = |case: &str, scorer: &str| {
         scores.iter().find(|row| row["case"] == case && row["scorer"] == scorer).unwrap()["score"].clone()
     };
@@ -84,7 +77,11 @@ fn a_run_reads_choices_and_likelihoods_beside_written_answers() {
         "four equal members"
     );
     assert!(scores.iter().all(|row| row["scorer"] != "length" || row["case"].starts_with("generate/")));
-    let gap = rows(&workdir, "disparity.csv").into_iter().find(|row| row["scorer"] == "choice.yes").unwrap();
+    let gap = workdir
+        .table(&format!("{}/disparity.csv", workdir.run_folder()))
+        .into_iter()
+        .find(|row| row["scorer"] == "choice.yes")
+        .unwrap();
     assert!(near(&gap["gap"], 0.125), "(0.75 + 0.5)/2 against 0.5: {gap:?}");
     assert_eq!(workdir.ok(&["report", "results/decisions@1"]), text);
     assert_eq!(workdir.ok(&RUN), text, "a finished run prints its stored table");
@@ -95,7 +92,11 @@ fn scores_without_a_lower_end_have_intervals_and_are_never_equivalent() {
     let workdir = workdir();
     workdir.write("decisions.yaml", &DECISIONS.replace("likelihood.preference", "likelihood.total"));
     let text = workdir.ok(&RUN);
-    let gap = rows(&workdir, "disparity.csv").into_iter().find(|row| row["scorer"] == "likelihood.total").unwrap();
+    let gap = workdir
+        .table(&format!("{}/disparity.csv", workdir.run_folder()))
+        .into_iter()
+        .find(|row| row["scorer"] == "likelihood.total")
+        .unwrap();
     assert_eq!(
         (gap["gap"].as_str(), gap["low"].as_str(), gap["verdict"].as_str()),
         ("0", "", "inconclusive"),
@@ -123,7 +124,7 @@ fn choices_that_were_written_elsewhere_are_read_and_the_unreadable_is_unscored()
     }
     workdir.write("answers.csv", &answers);
     let text = workdir.ok(&["run", "decisions.yaml", "--responses", "answers.csv"]);
-    let scores = rows(&workdir, "scores.csv");
+    let scores = workdir.table(&format!("{}/scores.csv", workdir.run_folder()));
     let yes: Vec<(&str, &str)> = scores
         .iter()
         .filter(|row| row["scorer"] == "choice.yes")
@@ -158,7 +159,7 @@ fn crossed_axes_are_tested_by_themselves_and_screened_together() {
         .replace("probes:\n  - choice", "design: { vary: crossed }\nprobes:\n  - choice");
     workdir.write("decisions.yaml", &suite);
     workdir.ok(&RUN);
-    let gaps = rows(&workdir, "disparity.csv");
+    let gaps = workdir.table(&format!("{}/disparity.csv", workdir.run_folder()));
     let of = |axis: &str, group: &str| {
         gaps.iter().find(|row| row["axis"] == axis && row["group"] == group && row["scorer"] == "choice.yes").unwrap()
     };

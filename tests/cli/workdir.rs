@@ -101,6 +101,12 @@ impl Workdir {
         files
     }
 
+    /// Rows of a CSV file as maps from column to cell.
+    pub fn table(&self, name: &str) -> Vec<BTreeMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        reader.deserialize().map(|row| row.unwrap()).collect()
+    }
+
     /// The only run folder under `results`.
     pub fn run_folder(&self) -> String {
         let files = self.files("results");

@@ -186,3 +186,45 @@ fn names_that_differ_make_a_band_and_three_names_none() {
     }
     assert_eq!(analysed(&records(31, 20, &["a", "b"], 8, false), None).gaps[0].aa_low, None);
 }
+
+#[test]
+#[ignore = "measures time on a million records; run it optimised"]
+fn a_million_records_are_looked_at_together_in_seconds() {
+    let groups = ["a", "b", "c", "d"];
+    let mut rows: Vec<Record> = Vec::new();
+    let mut names = crate::record::records::Names::default();
+    let mut random = ChaCha8Rng::seed_from_u64(32);
+    for scorer in 0..10 {
+        for cluster in 0..2_500 {
+            for group in groups {
+                for term in 0..10 {
+                    rows.push(Record {
+                        suite: names.get("letters"),
+                        model: names.get("m"),
+                        template: names.get(&format!("t{}", cluster % 20)),
+                        context: names.get(&format!("c{cluster}")),
+                        axis: names.get("axis"),
+                        group: names.get(group),
+                        term: names.get(&format!("{group}{term}")),
+                        sample: 0,
+                        scorer: names.get(&format!("s{scorer}")),
+                        score: Some(f64::from(random.next_u32()) / f64::from(u32::MAX)),
+                    });
+                }
+            }
+        }
+    }
+    let mut declared = plan(&rows, Some("a"), Some(0.05));
+    declared.resamples = Plan::RESAMPLES;
+    let blocks = blocks(&rows, &declared).unwrap();
+    let timed = |what: &str, work: &dyn Fn() -> usize| {
+        let start = std::time::Instant::now();
+        let count = work();
+        eprintln!("{what}: {count} rows in {:.2} s", start.elapsed().as_secs_f64());
+        start.elapsed().as_secs_f64()
+    };
+    let together = timed("omnibus", &|| omnibus::rows(&blocks, &declared).len());
+    timed("distribution", &|| distribution::rows(&blocks, &declared).len());
+    timed("bands", &|| blocks.iter().filter_map(|block| effect::band(block, &declared)).count());
+    assert!(together < 5.0, "{together}");
+}

@@ -6,7 +6,7 @@ use super::Args;
 use super::measure::{Instruments, Measure, Measured};
 use super::source::{Source, check_given};
 use crate::analysis::benchmark;
-use crate::cli::progress::{Progress, say};
+use crate::cli::progress::{Progress, say, say_truncated};
 use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
@@ -16,7 +16,7 @@ use crate::record::manifest::{
 use crate::record::{ResponseRow, ScoreRow};
 use crate::report::Run;
 use crate::scorer::similarity;
-use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, Suite};
+use crate::suite::{AskAs, Case, ChoiceStyle, Direction, Probe, Suite, Unit};
 
 /// One suite on its way.
 pub struct Job {
@@ -90,6 +90,7 @@ impl Job {
         say(args.engine.quiet, &format!("scoring {} answers: {}", answers.len(), names.join(", ")));
         let mut scores = self.read_scores(&answers);
         scores.extend(measure.score(&answers)?);
+        say_truncated(args.engine.quiet, &measure.instruments.scorers);
         let shared_draws = matches!(source, Source::Model(_));
         let measured =
             Measured { offsets: measure.offsets()?, pairs: measure.pairs(&answers, shared_draws)?, scores, answers };
@@ -186,6 +187,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        generalise_to: (suite.design.generalise_to == Unit::Templates).then(|| "templates".into()),
         similarity: similarity.collect(),
         axes: axes.collect(),
     })

@@ -15,6 +15,7 @@ use crate::record::records::{Names, write_records};
 use crate::record::{OffsetRow, PairRow, Record, ResponseRow, ScoreRow, rows};
 use crate::report::{Run, columns};
 use crate::scorer::encoder::TextEncoder;
+use crate::scorer::judge::pairs::{Contender, PairJudge};
 use crate::scorer::similarity::{self, SetAnswer};
 use crate::scorer::{Answer, Direction, Scored, Scorer, audit};
 use crate::suite::{Case, ProbeKind, Suite, Vary};
@@ -25,6 +26,8 @@ const FILES: [&str; 4] = ["cases.csv", "responses.csv", "scores.csv", "records.c
 /// What answers are measured with.
 pub struct Instruments {
     pub scorers: Vec<Box<dyn Scorer>>,
+    /// Judges that compare the answers of a set.
+    pub judges: Vec<PairJudge>,
     /// There where a head or `similarity: [cosine]` needs it.
     pub encoder: Option<Arc<TextEncoder>>,
 }
@@ -32,16 +35,14 @@ pub struct Instruments {
 impl Instruments {
     /// The scorers as the manifest lists them.
     pub fn entries(&self) -> impl Iterator<Item = ScorerEntry> {
-        self.scorers.iter().map(|scorer| {
-            let info = scorer.info();
-            ScorerEntry {
-                name: info.name.clone(),
-                revision: info.revision.clone(),
-                unit: info.unit.clone(),
-                low: info.range.0,
-                high: info.range.1,
-                meaning: info.meaning.clone(),
-            }
+        let of_judges = self.judges.iter().flat_map(PairJudge::infos);
+        self.scorers.iter().map(|scorer| scorer.info()).chain(of_judges).map(|info| ScorerEntry {
+            name: info.name.clone(),
+            revision: info.revision.clone(),
+            unit: info.unit.clone(),
+            low: info.range.0,
+            high: info.range.1,
+            meaning: info.meaning.clone(),
         })
     }
 
@@ -92,19 +93,23 @@ impl Measure {
         for scorer in &self.instruments.scorers {
             let info = scorer.info();
             let scored = scorer.score(&asked).with_context(|| format!("scorer {}", info.name))?;
-            for (answer, scored) in written.iter().zip(scored) {
-                let (score, reason) = match scored {
-                    Scored::Unscored(reason) => (None, reason),
-                    Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
-                    Scored::Value(value) => (Some(value), String::new()),
-                };
-                rows.push(ScoreRow {
-                    case: answer.case.clone(),
-                    sample: answer.sample,
-                    scorer: info.name.clone(),
-                    score,
-                    reason,
-                });
+            rows.extend(written.iter().zip(scored).map(|(answer, scored)| score_row(answer, &info.name, scored)));
+        }
+        for judge in &self.instruments.judges {
+            let [preference, disagreement] = judge.infos();
+            let mut answers = Vec::new();
+            let mut contenders = Vec::new();
+            for (row, answer) in written.iter().zip(&asked) {
+                let Case { set, axis, group, term, .. } = cases[row.case.as_str()];
+                if !axis.is_empty() {
+                    answers.push(row);
+                    contenders.push(Contender { set, group, term, sample: row.sample, answer: *answer });
+                }
+            }
+            let compared = judge.compare(&contenders).with_context(|| format!("judge {}", preference.name))?;
+            for (answer, compared) in answers.into_iter().zip(compared) {
+                rows.push(score_row(answer, &preference.name, compared.preference));
+                rows.push(score_row(answer, &disagreement.name, compared.disagreement));
             }
         }
         Ok(rows)
@@ -218,4 +223,13 @@ impl Measure {
         say(quiet, &format!("wrote {}: {}, manifest.yaml\n", folder.path().display(), files.join(", ")));
         Ok(run)
     }
+}
+
+fn score_row(answer: &ResponseRow, scorer: &str, scored: Scored) -> ScoreRow {
+    let (score, reason) = match scored {
+        Scored::Unscored(reason) => (None, reason),
+        Scored::Value(value) if !value.is_finite() => (None, "not a number".into()),
+        Scored::Value(value) => (Some(value), String::new()),
+    };
+    ScoreRow { case: answer.case.clone(), sample: answer.sample, scorer: scorer.into(), score, reason }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::cli::progress::say;
+use crate::cli::progress::{say, say_truncated};
 use crate::cli::run::measure::{Instruments, Measure, Measured};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::Manifest;
@@ -61,7 +61,7 @@ impl Stored {
         quiet: bool,
     ) -> Result<Run> {
         let Self { path, mut manifest, suite } = self;
-        let instruments = Instruments { scorers, encoder };
+        let instruments = Instruments { scorers, judges: Vec::new(), encoder };
         for entry in instruments.entries() {
             if manifest.scorers.iter().any(|known| known.name == entry.name) {
                 bail!("{} has the score {:?} already; name another scorer", path.display(), entry.name);
@@ -89,6 +89,7 @@ impl Stored {
         drop(known);
         let mut scores = rows::read_scores(&file("scores.csv"))?;
         scores.extend(measure.score(&answers)?);
+        say_truncated(quiet, &measure.instruments.scorers);
         let stored = |name: &str| file(name).exists();
         let mut offsets = if stored("offsets.csv") { rows::read_offsets(&file("offsets.csv"))? } else { Vec::new() };
         offsets.extend(measure.offsets()?);
