@@ -106,7 +106,8 @@ fn answers(scored: &[&Record], sides: &[&str], unit: Unit) -> (Vec<Answer>, usiz
     let own: Vec<&Record> = scored.iter().copied().filter(|record| side(record).is_some()).collect();
     // By unit and context: both orders are by name, so that a template's contexts lie together.
     let by_context = |a: &&Record, b: &&Record| (&a.template, &a.context) == (&b.template, &b.context);
-    let is_complete = |records: &&[&Record]| sides.iter().all(|side| records.iter().any(|record| *record.group == **side));
+    let is_complete =
+        |records: &&[&Record]| sides.iter().all(|side| records.iter().any(|record| *record.group == **side));
     let contexts: Vec<&[&Record]> = own.chunk_by(by_context).filter(is_complete).collect();
     let units: Vec<&[&[&Record]]> = match unit {
         Unit::Contexts => contexts.chunks(1).collect(),

@@ -35,8 +35,7 @@ pub(super) fn fill(row: &mut GapRow, block: &Block<'_>, cells: &Cells, differenc
         row.d_av = effect::d_av(&cells.own, other);
         if block.is_binary {
             let count = |cells: &[f64]| [means::sum(cells.iter().copied()), cells.len() as f64];
-            row.log_odds_ratio =
-                effect::log_odds_ratio(count(&cells.own), count(other), 0.95).map(|ratio| ratio.value);
+            row.log_odds_ratio = effect::log_odds_ratio(count(&cells.own), count(other), 0.95).map(|ratio| ratio.value);
             if cells.own.iter().chain(other).all(|cell| [0.0, 1.0].contains(cell)) {
                 let (above, below) = effect::discordant(differences, tie);
                 (row.discordant_above, row.discordant_below) = (Some(above), Some(below));

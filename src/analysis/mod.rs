@@ -251,10 +251,8 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     check_records(records, plan)?;
     plan.check_templates(records)?;
     let blocks = blocks(records, plan)?;
-    let (groups, gaps): (Vec<_>, Vec<_>) = blocks
-        .par_iter()
-        .map(|block| (group_rows(block, plan), contrast::estimates(block, plan)))
-        .unzip();
+    let (groups, gaps): (Vec<_>, Vec<_>) =
+        blocks.par_iter().map(|block| (group_rows(block, plan), contrast::estimates(block, plan))).unzip();
     let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
     let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
     rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));

@@ -57,7 +57,7 @@ fn tables(tables: &Tables) -> Value {
         "disparity": tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
         "noise_floor": tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
         "omnibus": tables.omnibus.iter().map(|row| object(columns::omnibus(row))).collect::<Vec<_>>(),
-        "distributions": tables.distributions.iter().map(|row| object(columns::distribution(row))).collect::<Vec<_>>(),
+        "distribution": tables.distributions.iter().map(|row| object(columns::distribution(row))).collect::<Vec<_>>(),
         "agreements": tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
     })
 }

@@ -73,7 +73,10 @@ impl Distributions {
     /// `clusters` is their number, `others` that of the sides beside the group: G is the mean of their distribution functions.
     pub fn of(mut answers: Vec<Answer>, clusters: usize, others: usize) -> Distributions {
         answers.sort_unstable_by(|a, b| {
-            a.value.total_cmp(&b.value).then((a.cluster, a.side).cmp(&(b.cluster, b.side))).then(a.weight.total_cmp(&b.weight))
+            a.value
+                .total_cmp(&b.value)
+                .then((a.cluster, a.side).cmp(&(b.cluster, b.side)))
+                .then(a.weight.total_cmp(&b.weight))
         });
         let parts = |answer: Answer| (answer, answer.weight, -answer.weight / others.max(1) as f64);
         Distributions { answers: answers.into_iter().map(parts).collect(), sides: others + 1, clusters }
@@ -251,7 +254,15 @@ mod tests {
 
     #[test]
     fn a_spread_that_leaves_the_mean_is_seen() {
-        let all = answers(40, 1, |c, side, _| if side == 0 { 0.5 } else if c % 2 == 0 { 0.2 } else { 0.8 });
+        let all = answers(40, 1, |c, side, _| {
+            if side == 0 {
+                0.5
+            } else if c % 2 == 0 {
+                0.2
+            } else {
+                0.8
+            }
+        });
         let all = Distributions::of(all, 40, 1);
         assert!((all.distance().wasserstein - 0.3).abs() < 1e-12);
         assert_eq!(all.shuffled(199, &key()).map(|null| null.p), Some(1.0 / 200.0));

@@ -106,10 +106,8 @@ pub fn wilcoxon(differences: &[f64], tie: f64) -> Option<Wilcoxon> {
     let all = 0.5 * ranked * (ranked + 1.0);
     let variance = (ranked * (ranked + 1.0) * (2.0 * ranked + 1.0) - 0.5 * tied) / 24.0;
     let statistic = f64::min(positive, all - positive);
-    (ranked > 0.0).then(|| Wilcoxon {
-        statistic,
-        p: (2.0 * normal_cdf((statistic - 0.5 * all) / variance.sqrt())).min(1.0),
-    })
+    (ranked > 0.0)
+        .then(|| Wilcoxon { statistic, p: (2.0 * normal_cdf((statistic - 0.5 * all) / variance.sqrt())).min(1.0) })
 }
 
 /// A log odds ratio or log odds gap with its error; parity is 0.

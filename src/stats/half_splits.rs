@@ -17,9 +17,8 @@ const SPLITS: usize = 200;
 /// terms one half has one more. All splits where they are at most 200, else 200 random ones. Descriptive: half as many terms a side
 /// make it about √2 wider than names alone would make a gap; the two-way standard error is the inferential version.
 pub fn half_splits(matrix: &Matrix, group: usize, key: &Key) -> Option<(f64, f64)> {
-    let cells: Vec<&[(usize, f64)]> = (0..matrix.clusters.len())
-        .filter_map(|cluster| Some(matrix.cell(cluster, group)?.terms.as_slice()))
-        .collect();
+    let cells: Vec<&[(usize, f64)]> =
+        (0..matrix.clusters.len()).filter_map(|cluster| Some(matrix.cell(cluster, group)?.terms.as_slice())).collect();
     let mut terms: Vec<usize> = cells.iter().flat_map(|cell| cell.iter().map(|&(term, _)| term)).collect();
     terms.sort_unstable();
     terms.dedup();
@@ -103,7 +102,13 @@ mod tests {
         let names: Vec<String> = (0..terms).map(|term| format!("n{term:02}")).collect();
         let of = |context| {
             let score = &score;
-            names.iter().enumerate().map(move |(n, term)| Sample { template: "t", context, group: "g", term, score: score(n) })
+            names.iter().enumerate().map(move |(n, term)| Sample {
+                template: "t",
+                context,
+                group: "g",
+                term,
+                score: score(n),
+            })
         };
         Matrix::of(["a", "b"].into_iter().flat_map(of).collect())
     }

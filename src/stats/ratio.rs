@@ -77,7 +77,8 @@ mod tests {
     #[test]
     fn pairing_makes_the_interval_narrower_than_independence_would() {
         // The same contexts are hard for both groups.
-        let clusters: Vec<[f64; 2]> = (0..60).map(|c| if c % 2 == 0 { [f64::from(u8::from(c % 6 != 0)), 1.0] } else { [0.0; 2] }).collect();
+        let clusters: Vec<[f64; 2]> =
+            (0..60).map(|c| if c % 2 == 0 { [f64::from(u8::from(c % 6 != 0)), 1.0] } else { [0.0; 2] }).collect();
         let key = Address { seed: 0, suite: "s", axis: "a", pair: ["", ""], scorer: "x" }.key("ratio");
         let (low, high) = interval(&clusters, 999, &key).unwrap();
         let (wide_low, wide_high) = katz([20.0, 60.0], [30.0, 60.0], 0.95).unwrap();

@@ -78,7 +78,8 @@ fn swapping_group_and_reference_flips_effects_and_keeps_distances() {
 fn tiny_missing_and_constant_data_do_not_panic() {
     let ranges = [(0.0, 1.0), (-1e300, 1e300), (f64::NEG_INFINITY, 0.0)];
     for (clusters, groups) in [(1, &["a", "b", "c"][..]), (9, &["a"]), (2, &["a", "b"]), (20, &["a", "b", "c"])] {
-        for (range, scale) in ranges.into_iter().flat_map(|range| [0.0, 1.0, 1e-300, 1e300].map(|scale| (range, scale))) {
+        for (range, scale) in ranges.into_iter().flat_map(|range| [0.0, 1.0, 1e-300, 1e300].map(|scale| (range, scale)))
+        {
             let mut rows = records(23, clusters, groups, 4, false);
             for row in &mut rows {
                 row.score = row.score.map(|score| (score * scale).clamp(range.0, range.1));
