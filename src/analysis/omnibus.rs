@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::{Block, Plan, Status};
 use crate::stats::blocked_permutation::shuffle_labels;
 use crate::stats::complete::Complete;
+use crate::stats::gap::MIN_RANDOM_TERMS;
 use crate::stats::max_min::{End, STABLE, ends, max_min};
 use crate::stats::omnibus::{friedman, repeated_measures};
 use crate::stats::random::Address;
@@ -64,6 +65,8 @@ pub struct OmnibusRow {
     pub status: Status,
     /// Every labelling was looked at for `p` and the null; else they are random.
     pub is_exact: bool,
+    /// Every group has terms enough to be a sample of them: `debiased` and its limits are about others of the kind too, `p` is not.
+    pub has_random_terms: bool,
     /// The scorer is a declared outcome on this axis.
     pub is_outcome: bool,
     /// The score is the probability of a decision.
@@ -110,6 +113,9 @@ fn row(block: &Block<'_>, plan: &Plan) -> Option<OmnibusRow> {
             0 | 1 => Status::Insufficient,
             _ => Status::Ok,
         },
+        has_random_terms: declared
+            .iter()
+            .all(|group| block.counts.get(group.as_str()).is_some_and(|count| count.terms.len() >= MIN_RANDOM_TERMS)),
         is_outcome: block.margin().is_some(),
         is_decision: ProbeKind::of_score(&scorer.name) == ProbeKind::Choice,
         width: scorer.width(),

@@ -255,6 +255,9 @@ fn all_groups(rows: &[OmnibusRow]) -> String {
         };
         out += "\nAll groups together; p: labels shuffled inside the clusters, debiased: without\nwhat chance alone puts between the extremes of several groups:\n";
         out += &table(&OMNIBUS_COLUMNS, many.iter().map(cells).collect());
+        if many.iter().any(|row| row.has_random_terms) {
+            out += "p is about these terms only; debiased is about others of the kind too.\n";
+        }
         if many.iter().any(|row| row.is_stable() == Some(false)) {
             out += "(share): the worst in only this share of resamples of the clusters, unstable.\n";
         }
@@ -378,7 +381,7 @@ mod tests {
             four_fifths: Some(false),
             ..row()
         };
-        let text = all_groups(&[decision.clone()]);
+        let text = all_groups(std::slice::from_ref(&decision));
         assert!(text.contains("black / white = 0.71 (0.60 … 0.83)") && text.contains("never gated"), "{text}");
         assert_eq!(all_groups(&[OmnibusRow { four_fifths: Some(true), ..decision.clone() }]), "");
         assert_eq!(all_groups(&[OmnibusRow { is_decision: false, ..decision }]), "");

@@ -50,10 +50,11 @@ pub fn half_splits(matrix: &Matrix, group: usize, key: &Key) -> Option<(f64, f64
 fn halves(terms: &[usize], key: &Key) -> Vec<Vec<usize>> {
     let size = terms.len() / 2;
     // Of an even number of terms, the halves without the first term are the rests of those with it.
-    let choices = if terms.len() % 2 == 0 { choose(terms.len() - 1, size - 1) } else { choose(terms.len(), size) };
+    let choices =
+        if terms.len().is_multiple_of(2) { choose(terms.len() - 1, size - 1) } else { choose(terms.len(), size) };
     if choices <= SPLITS as f64 {
         let mut all = combinations(terms, size);
-        if terms.len() % 2 == 0 {
+        if terms.len().is_multiple_of(2) {
             all.retain(|half| half[0] == terms[0]);
         }
         return all;

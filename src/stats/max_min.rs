@@ -296,8 +296,7 @@ mod tests {
                 let mut random = key().stream(suite);
                 let mut uniform = move || (f64::from(random.next_u32()) + 0.5) / 4_294_967_296.0;
                 let mut normal = || (-2.0 * uniform().ln()).sqrt() * (std::f64::consts::TAU * uniform()).cos();
-                let scores: Vec<f64> =
-                    (0..160).map(|cell| 0.15 * normal() + [0.0, 0.0, 0.5, 1.0][cell % 4] * truth).collect();
+                let scores: Vec<f64> = (0..160).map(|cell| 0.15 * normal() + (cell % 4) as f64 / 3.0 * truth).collect();
                 let matrix = matrix(40, 4, 1, |c, g, _| scores[4 * c + g]);
                 let cells = Complete::of(&matrix, &[0, 1, 2, 3]);
                 let all = max_min(&matrix, &cells, false, 10.0, 0.95, 199, &key()).unwrap();
