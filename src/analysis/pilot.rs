@@ -32,7 +32,7 @@ pub fn pilot(records: &[Record], plan: &Plan) -> Result<Vec<PilotRow>> {
     let spreads = spreads(records);
     let blocks = checked_blocks(records, plan)?;
     let rows = |block| -> Vec<PilotRow> {
-        estimates(block, plan.generalise_to)
+        estimates(block, plan)
             .iter()
             .filter(|estimate| estimate.is_in_family())
             .filter_map(|estimate| row(estimate, &spreads, plan.generalise_to))
