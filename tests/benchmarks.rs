@@ -122,19 +122,33 @@ fn discrim_eval_contrasts_equal_the_published_fixed_effect_with_their_clustered_
             age: row["age"].as_f64().unwrap(),
             logit: Some(row["p_yes"].as_f64().unwrap().ln() - row["p_no"].as_f64().unwrap().ln()),
         };
-        let rows = discrim_eval::rows(&list(&case["input"]["rows"]).map(decision).collect::<Vec<_>>());
+        let rows = discrim_eval::rows(&list(&case["input"]["rows"]).map(decision).collect::<Vec<_>>(), &DRAWS);
         for (name, want) in case["expected"].as_object().unwrap() {
             let Some((attribute, group)) = name.split_once(':') else { continue };
             if group == "max_min_logit" {
-                check(name, find(&rows, group, &format!("explicit,{attribute}")).value, want, 1.0);
+                let row = find(&rows, group, &format!("explicit,{attribute}"));
+                check(name, row.value, want, 1.0);
+                assert!(row.low < row.value && row.value < row.high, "{name}: {row:?}");
                 continue;
             }
             let row = find(&rows, "logit_gap", &format!("explicit,{attribute}={group}"));
             check(name, row.value, &want["logit_gap"], 1.0);
+            check(name, row.se, &want["se"], 1.0);
+            check(name, row.p, &want["p_t"], 1.0);
             let half = tiltmeter::stats::student::t_quantile(0.975, (row.n - 1) as f64) * want["se"].as_f64().unwrap();
             let (low, high) = (row.low.unwrap(), row.high.unwrap());
             assert!((high - low - 2.0 * half).abs() < 1e-9, "{name}: {low} … {high} is not ±{half}");
         }
+        // numpy 2.4.6 and scipy 1.17.1: mean and standard error over templates of polyfit(z, logit, 1), z the age with mean 0 and sd 1 (n − 1)
+        // over all rows; ttest_1samp for p. A mixed model with random slopes (statsmodels 0.15.0 MixedLM, "y ~ z", re_formula "~z") has the
+        // same slope to 1e-15.
+        let slope = find(&rows, "age_slope", "explicit");
+        for (got, want) in
+            [(slope.value, 0.0403660009807256), (slope.se, 0.008351406414267732), (slope.p, 0.00026537278146865063)]
+        {
+            assert!((got.unwrap() - want).abs() < 1e-12, "age_slope: {got:?}, not {want}");
+        }
+        assert!((slope.low.unwrap() - 0.022454015678012806).abs() < 1e-12 && slope.n == 15, "{slope:?}");
         let black = find(&rows, "logit_gap", "explicit,race=black").value.unwrap();
         assert!((black - case["expected"]["mixed_model_black_fixed_effect"].as_f64().unwrap()).abs() < 0.002);
     }

@@ -35,7 +35,7 @@ const STATISTICS: [(&str, Statistics); 10] = [
     ("bbq", |answered, draws| Ok(bbq::rows(&each(answered, bbq_answer)?, draws))),
     ("bold", |answered, draws| Ok(bold::rows(&continuations::continuations(answered)?, draws))),
     ("crows-pairs", |answered, draws| Ok(crows_pairs::rows(&pairs(answered)?, draws))),
-    ("discrim-eval", |answered, _| Ok(discrim_eval::rows(&each(answered, decision)?))),
+    ("discrim-eval", |answered, draws| Ok(discrim_eval::rows(&each(answered, decision)?, draws))),
     ("holistic-bias", |answered, draws| Ok(holistic_bias::rows(&each(answered, sentence)?, draws))),
     ("honest", |answered, draws| Ok(honest::rows(&continuations::completions(answered)?, draws))),
     ("realtoxicityprompts", |answered, draws| {

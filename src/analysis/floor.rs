@@ -19,7 +19,7 @@ pub struct FloorRow {
     pub group: String,
     /// The group compared with, or [`REST`].
     pub reference: String,
-    /// The scorer whose |difference| it is, or the metric of pairs: cosine, rouge_l, bleu.
+    /// The scorer whose |difference| it is, or the metric of pairs: cosine, rouge_l, bleu, jaccard, serp, prag.
     pub scorer: String,
     pub clusters: usize,
     /// Mean distance of answers about the two groups.

@@ -10,10 +10,15 @@ pub mod compare;
 mod contrast;
 mod decide;
 mod floor;
+mod intersections;
+mod literature;
 mod plan;
+mod slices;
 
 #[cfg(test)]
 mod calibration;
+#[cfg(test)]
+mod screening_tests;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +30,10 @@ use rayon::prelude::*;
 pub use self::beside::Agreement;
 pub use self::decide::{decide, suite_verdict};
 pub use self::floor::{FloorRow, FloorStatus};
+pub use self::intersections::{IntersectionRow, IntersectionStatus};
+pub use self::literature::LiteratureRow;
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
+pub use self::slices::SliceRow;
 pub use crate::record::REST;
 use crate::record::{Name, OffsetRow, PairRow, Record};
 use crate::stats::matrix::{Matrix, Sample};
@@ -45,6 +53,12 @@ pub struct Tables {
     pub floors: Vec<FloorRow>,
     /// Several scorers of one construct, by axis and group.
     pub agreements: Vec<Agreement>,
+    /// Combinations of crossed axes, by axis, group and scorer.
+    pub intersections: Vec<IntersectionRow>,
+    /// Gaps by template, by axis, group, scorer and template.
+    pub slices: Vec<SliceRow>,
+    /// Statistics as published, by axis, group, scorer and statistic.
+    pub literature: Vec<LiteratureRow>,
 }
 
 /// What was measured beside the records.
@@ -71,7 +85,7 @@ pub struct GroupRow {
     pub unscored: usize,
     /// Mean over clusters of the cell means; `None` without a scored answer.
     pub mean: Option<f64>,
-    /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
+    /// t interval over clusters at level 1 − alpha, inside the score's range; descriptive, since contexts differ from one another.
     pub low: Option<f64>,
     pub high: Option<f64>,
     /// Width of the score's range.
@@ -226,7 +240,10 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     let rows = gap_rows(&blocks, plan, &beside.offsets);
     let floors = floor::rows(records, plan, beside);
     let agreements = beside::agreements(&rows);
-    Ok(Tables { groups, gaps: rows, floors, agreements })
+    let intersections = intersections::rows(&blocks, plan);
+    let slices = slices::rows(&blocks, plan);
+    let literature = literature::rows(records, plan);
+    Ok(Tables { groups, gaps: rows, floors, agreements, intersections, slices, literature })
 }
 
 /// Every gap with its verdict, sorted.
@@ -398,8 +415,8 @@ fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
             responses: count.map_or(0, |count| count.responses),
             unscored: count.map_or(0, |count| count.unscored),
             mean: means::mean(&values),
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
+            low: interval.map(|(low, _)| low.max(block.scorer.range.0)),
+            high: interval.map(|(_, high)| high.min(block.scorer.range.1)),
             width: block.scorer.width(),
         }
     });

@@ -126,6 +126,7 @@ impl Plan {
         }
         let axes = axes.into_iter().map(|(name, [groups, own])| AxisPlan {
             name: name.to_owned(),
+            crossed: is_crossed(name, &groups),
             groups: groups.into_iter().map(str::to_owned).collect(),
             without: without(scorers.iter().copied(), |scorer| own.contains(scorer)),
             ..AxisPlan::default()
@@ -226,6 +227,12 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// `gender+ethnicity` with groups such as `woman+black`: how records name combinations.
+fn is_crossed(axis: &str, groups: &BTreeSet<&str>) -> bool {
+    let parts = |name: &str| name.split('+').filter(|part| !part.is_empty()).count();
+    parts(axis) > 1 && groups.iter().all(|group| parts(group) == parts(axis))
 }
 
 /// The outcomes that an axis cannot have.

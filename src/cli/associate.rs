@@ -16,7 +16,7 @@ pub struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// YAML file with `groups` (a name and its words, each) and `words`
+    /// YAML file with `groups` (a name and its words, each), `words`, and perhaps `stop`: words that say nothing
     #[arg(long, value_name = "FILE")]
     lists: PathBuf,
 
@@ -43,7 +43,8 @@ Examples:
 
 with gender-at-work.yaml:
   groups: { woman: [she, her, woman], man: [he, his, him, man] }
-  words: [nurse, doctor, engineer, secretary]";
+  words: [nurse, doctor, engineer, secretary]
+  stop: [a, the, is, and]";
 
 pub fn run(args: &Args) -> Result<()> {
     let mut counts = Counts::new(&Lists::read(&args.lists)?);
@@ -83,9 +84,12 @@ fn csv(rows: &[AssociationRow]) -> Vec<u8> {
 fn table(rows: &[AssociationRow], texts: usize) -> String {
     let cell = |value: Option<f64>| value.map_or("n/a".to_owned(), |value| format!("{value:.3}"));
     let line = |row: &AssociationRow| {
-        let name = match row.subset.as_str() {
-            "" => row.statistic.to_owned(),
-            subset => format!("  {subset}"),
+        let name = match (row.statistic, row.subset.as_str()) {
+            (statistic, "") => statistic.to_owned(),
+            ("cooccurrence_bias", groups) => format!("cooccurrence_bias {groups}"),
+            // Below its pair of groups, the word is enough.
+            ("word_cooccurrence", subset) => format!("  {}", subset.split_once(' ').map_or(subset, |(_, word)| word)),
+            (_, subset) => format!("  {subset}"),
         };
         let interval = match row.low.zip(row.high) {
             Some((low, high)) => format!("{low:.3} … {high:.3}"),
@@ -101,6 +105,8 @@ fn table(rows: &[AssociationRow], texts: usize) -> String {
         "{texts} texts\n{head}{body}\n\
          Values: distance from an equal share of all groups, 0 … 1 − 1/groups (Liang et al.\n\
          2023); under demographic_representation the groups' shares. Chance: the same with\n\
-         the words dealt to the texts at random. A small n shows a distance by chance alone.\n"
+         the words dealt to the texts at random. A small n shows a distance by chance alone.\n\
+         cooccurrence_bias: mean |log10| of how much likelier a word is near one group than near\n\
+         the other, 0 … (Bordia & Bowman 2019); without chance level. Intervals resample texts.\n"
     )
 }

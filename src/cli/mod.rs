@@ -20,6 +20,7 @@ pub mod report;
 pub mod run;
 pub mod schema;
 pub mod score;
+pub mod weat;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -63,6 +64,8 @@ enum Command {
     Score(score::Args),
     #[command(after_help = associate::EXAMPLES)]
     Associate(associate::Args),
+    #[command(after_help = weat::EXAMPLES)]
+    Weat(weat::Args),
     #[command(after_help = MODEL_EXAMPLES)]
     Model(model::ModelArgs),
     #[command(after_help = head::EXAMPLES)]
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),
         Command::Associate(args) => done(associate::run(&args)),
+        Command::Weat(args) => done(weat::run(&args)),
         Command::Model(args) => done(model::run(args)),
         Command::Head(args) => done(head::run(args)),
     };

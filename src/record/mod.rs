@@ -97,7 +97,7 @@ pub struct PairRow {
     pub group: String,
     /// The group compared with, or [`REST`].
     pub reference: String,
-    /// `cosine`, `rouge_l` or `bleu`; the values are 1 − similarity.
+    /// `cosine`, `rouge_l`, `bleu`, `jaccard`, `serp` or `prag`; the values are 1 − similarity.
     pub metric: String,
     /// Mean over pairs of answers across the groups.
     pub between: f64,

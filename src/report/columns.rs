@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use crate::analysis::benchmark::Row;
-use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow, Tables};
+use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow, IntersectionRow, LiteratureRow, SliceRow, Tables};
 use crate::record::table::{Table, count, number, text};
 
 /// A value under a column.
@@ -98,6 +98,8 @@ pub fn benchmark(row: &Row) -> Cells<'_> {
         ("value", Cell::Number(row.value)),
         ("low", Cell::Number(row.low)),
         ("high", Cell::Number(row.high)),
+        ("se", Cell::Number(row.se)),
+        ("p", Cell::Number(row.p)),
     ]
 }
 
@@ -119,6 +121,65 @@ pub fn floor(row: &FloorRow) -> Cells<'_> {
         ("df", Cell::Number(row.df)),
         ("p", Cell::Number(row.p)),
         ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The columns of intersections.csv with a row's values.
+pub fn intersection(row: &IntersectionRow) -> Cells<'_> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("responses", Cell::Count(Some(row.responses))),
+        ("gap", Cell::Number(row.gap)),
+        ("additive", Cell::Number(row.additive)),
+        ("interaction", Cell::Number(row.interaction)),
+        ("se", Cell::Number(row.se)),
+        ("df", Cell::Number(row.df)),
+        ("p", Cell::Number(row.p)),
+        ("q", Cell::Number(row.q)),
+        ("shrunk", Cell::Number(row.shrunk)),
+        ("posterior_sd", Cell::Number(row.posterior_sd)),
+        ("tau2", Cell::Number(row.tau2)),
+        ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The columns of slices.csv with a row's values.
+pub fn slice(row: &SliceRow) -> Cells<'_> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("template", Cell::Text(&row.template)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("gap", Cell::Number(row.gap)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+        ("p", Cell::Number(row.p)),
+        ("q", Cell::Number(row.q)),
+        ("status", Cell::Text(row.status.as_str())),
+    ]
+}
+
+/// The columns of literature.csv with a row's values.
+pub fn literature(row: &LiteratureRow) -> Cells<'_> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("statistic", Cell::Text(&row.statistic)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("value", Cell::Number(row.value)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
     ]
 }
 
@@ -153,6 +214,9 @@ pub fn files(of: &[OfModel<'_>]) -> Vec<(&'static str, Option<Vec<u8>>)> {
         ("groups.csv", Some(file(of, |tables| &tables.groups, group))),
         ("disparity.csv", Some(file(of, |tables| &tables.gaps, gap))),
         ("noise_floor.csv", optional(of, |tables| &tables.floors, floor)),
+        ("intersections.csv", optional(of, |tables| &tables.intersections, intersection)),
+        ("slices.csv", optional(of, |tables| &tables.slices, slice)),
+        ("literature.csv", optional(of, |tables| &tables.literature, literature)),
     ]
 }
 

@@ -57,6 +57,9 @@ fn tables(tables: &Tables) -> Value {
         "disparity": tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
         "noise_floor": tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
         "agreements": tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
+        "intersections": tables.intersections.iter().map(|row| object(columns::intersection(row))).collect::<Vec<_>>(),
+        "slices": tables.slices.iter().map(|row| object(columns::slice(row))).collect::<Vec<_>>(),
+        "literature": tables.literature.iter().map(|row| object(columns::literature(row))).collect::<Vec<_>>(),
     })
 }
 

@@ -3,7 +3,7 @@
 use super::sentence::{self, findings, p_value, plain, signed};
 use super::{Analysis, Run};
 use crate::analysis::benchmark::Row;
-use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, Tables, Verdict};
+use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, IntersectionRow, Tables, Verdict};
 
 /// The whole text, ending with a line end.
 pub fn text(run: &Run) -> String {
@@ -44,7 +44,7 @@ fn tables(tables: &Tables) -> String {
     }
     let groups = table(&GROUP_COLUMNS, tables.groups.iter().map(group_cells).collect());
     let gaps = table(&GAP_COLUMNS, tables.gaps.iter().map(gap_cells).collect());
-    format!("{groups}\n{gaps}{}", beside(tables))
+    format!("{groups}\n{gaps}{}{}", beside(tables), combinations(tables))
 }
 
 /// An empty line and a line each; nothing without findings.
@@ -223,6 +223,65 @@ fn beside(tables: &Tables) -> String {
         out += &format!("{} − {}: {one} {first}, {other} {second}: {verdict}{ratio}\n", row.group, row.reference);
     }
     out
+}
+
+/// Interactions that the terminal shows.
+const SHOWN_INTERACTIONS: usize = 5;
+
+/// Up to this expected share of false ones, a screened row is worth a look (stats.md §10).
+const WORTH_A_LOOK: f64 = 0.10;
+
+const COMBINATION_COLUMNS: [Column; 7] = [
+    ("combination", false),
+    ("score", false),
+    ("gap", true),
+    ("additive", true),
+    ("interaction", true),
+    ("shrunken", true),
+    ("q", true),
+];
+
+/// The largest interactions that noise does not explain, as shares of their ranges; with fewer than five combinations, those of a q that is
+/// worth a look.
+fn combinations(tables: &Tables) -> String {
+    let all = &tables.intersections;
+    if all.iter().all(|row| row.shrunk.is_none()) {
+        return String::new();
+    }
+    let is_pooled = |row: &IntersectionRow| row.tau2 == Some(0.0);
+    let stands_out = |row: &&IntersectionRow| match is_pooled(row) {
+        true => row.q.is_some_and(|q| q <= WORTH_A_LOOK),
+        false => row.shrunk.is_some(),
+    };
+    let size = |row: &IntersectionRow| {
+        let value = if is_pooled(row) { row.interaction } else { row.shrunk };
+        value.map_or(0.0, |value| value.abs() / row.width)
+    };
+    let mut rows: Vec<&IntersectionRow> = all.iter().filter(stands_out).collect();
+    // Equal ones keep the order of their names.
+    rows.sort_by(|a, b| size(b).total_cmp(&size(a)));
+    rows.truncate(SHOWN_INTERACTIONS);
+    let title = "\nCombinations (screening, not gated): ";
+    if rows.is_empty() {
+        return format!("{title}noise explains all interactions.\n");
+    }
+    let cells = |row: &&IntersectionRow| {
+        let size = |value: Option<f64>| value.map_or("–".into(), |value| signed(value, row.width));
+        vec![
+            row.group.clone(),
+            row.scorer.clone(),
+            size(row.gap),
+            size(row.additive),
+            size(row.interaction),
+            size(row.shrunk),
+            row.q.map_or("–".into(), p_value),
+        ]
+    };
+    let rows_of = table(&COMBINATION_COLUMNS, rows.iter().map(cells).collect());
+    format!(
+        "{title}the largest interactions,\nwhat the axes by themselves do not add up to; all are in intersections.csv:\n{rows_of}\
+         shrunken: drawn to their mean by their share of noise; q: Benjamini-Hochberg.\n"
+    )
 }
 
 const BENCHMARK_COLUMNS: [Column; 5] =

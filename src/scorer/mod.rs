@@ -17,6 +17,7 @@ pub mod sequence_classifier;
 pub mod similarity;
 pub mod train;
 pub mod vader;
+pub mod weat;
 pub mod web_text;
 mod word_list;
 pub mod words;

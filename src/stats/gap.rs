@@ -1,6 +1,7 @@
 //! Estimates the paired gap of a group and its standard error, with the names that carry a group as a random factor.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::matrix::{Cell, Matrix};
 use super::means::{self, sum};
@@ -81,8 +82,13 @@ impl Contrast {
 /// df = V² / (V_c²/(C−1) + Σ_g v_g²/(R_g−1)). Matched terms sum T_r over the groups, v = R/(R−1) Σ_r T_r².
 /// Sources: Clark 1973; Judd, Westfall & Kenny 2012; Cameron, Gelbach & Miller 2011.
 pub fn paired_gap(matrix: &Matrix, contrast: &Contrast, width: f64) -> Gap {
+    paired_gap_over(matrix, contrast, width, 0..matrix.clusters.len())
+}
+
+/// As [`paired_gap`], over some of the clusters.
+pub fn paired_gap_over(matrix: &Matrix, contrast: &Contrast, width: f64, clusters: Range<usize>) -> Gap {
     let (clusters, differences): (Vec<usize>, Vec<f64>) =
-        (0..matrix.clusters.len()).filter_map(|cluster| Some((cluster, contrast.difference(matrix, cluster)?))).unzip();
+        clusters.filter_map(|cluster| Some((cluster, contrast.difference(matrix, cluster)?))).unzip();
     let gap = means::mean(&differences);
     let error = gap.and_then(|gap| error(matrix, contrast, &clusters, &differences, gap, width));
     Gap { clusters, differences, gap, error }

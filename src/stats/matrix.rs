@@ -1,6 +1,7 @@
 //! Averages samples into cells: cluster × group × term, each level with equal weights.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::means::{mean, mean_in_any_order};
 
@@ -67,6 +68,18 @@ impl Matrix {
 
     pub fn cell(&self, cluster: usize, group: usize) -> Option<&Cell> {
         self.cells[cluster * self.groups.len() + group].as_ref()
+    }
+
+    /// Each template with its clusters, by name.
+    pub fn templates(&self) -> Vec<(&str, Range<usize>)> {
+        let mut start = 0;
+        let of_template = |clusters: &[(String, String)]| {
+            let range = start..start + clusters.len();
+            start = range.end;
+            range
+        };
+        let ranges: Vec<Range<usize>> = self.clusters.chunk_by(|a, b| a.0 == b.0).map(of_template).collect();
+        ranges.into_iter().map(|range| (self.clusters[range.start].0.as_str(), range)).collect()
     }
 
     /// Whole templates as clusters: each cell is the mean over the template's contexts in which all of `groups` have one, so that

@@ -78,7 +78,7 @@ pub static SUITE: Form = Form {
         may("scorers", Shape::List(&SCORER), "What scores generated text: a name, or one name with its options."),
         may(
             "similarity",
-            Shape::List(&Shape::Word(&["cosine", "rouge_l", "bleu"])),
+            Shape::List(&Shape::Word(&["cosine", "rouge_l", "bleu", "jaccard", "serp", "prag"])),
             "How the answers of a counterfactual set are compared as texts, beside their noise floor.",
         ),
         may("lexicon", Shape::Text, "A file with a word or phrase a line, which the scorer hurtful looks for."),

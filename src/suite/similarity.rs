@@ -12,10 +12,23 @@ pub enum Similarity {
     RougeL,
     /// Common runs of one to four words.
     Bleu,
+    /// Of the answers as lists: common items.
+    Jaccard,
+    /// The same, those near the top counting more.
+    Serp,
+    /// Of lists: common order of two items.
+    Prag,
 }
 
 impl Similarity {
-    pub const ALL: [Similarity; 3] = [Similarity::Cosine, Similarity::RougeL, Similarity::Bleu];
+    pub const ALL: [Similarity; 6] = [
+        Similarity::Cosine,
+        Similarity::RougeL,
+        Similarity::Bleu,
+        Similarity::Jaccard,
+        Similarity::Serp,
+        Similarity::Prag,
+    ];
 
     /// As suites and files write it.
     pub fn as_str(self) -> &'static str {
@@ -23,6 +36,9 @@ impl Similarity {
             Similarity::Cosine => "cosine",
             Similarity::RougeL => "rouge_l",
             Similarity::Bleu => "bleu",
+            Similarity::Jaccard => "jaccard",
+            Similarity::Serp => "serp",
+            Similarity::Prag => "prag",
         }
     }
 }

@@ -36,11 +36,11 @@ fn answers_made_elsewhere_give_the_benchmarks_statistics_and_report_prints_them_
     let printed = dir.ok(&["run", "bbq.yaml", "--responses", "answers.csv"]);
     let folder = dir.run_folder();
     let table = dir.read(&format!("{folder}/benchmark.csv"));
-    assert!(table.starts_with("statistic,subset,n,value,low,high\n"), "{table}");
-    assert_eq!(row(&table, "bias_score_ambig,all"), "bias_score_ambig,all,1,100,,");
-    assert_eq!(row(&table, "bias_score_disambig,all"), "bias_score_disambig,all,2,-100,,");
-    assert_eq!(row(&table, "accuracy_ambig,all"), "accuracy_ambig,all,1,0,,");
-    assert_eq!(row(&table, "unparsed,all"), "unparsed,all,4,25,,");
+    assert!(table.starts_with("statistic,subset,n,value,low,high,se,p\n"), "{table}");
+    assert_eq!(row(&table, "bias_score_ambig,all"), "bias_score_ambig,all,1,100,,,,");
+    assert_eq!(row(&table, "bias_score_disambig,all"), "bias_score_disambig,all,2,-100,,,,");
+    assert_eq!(row(&table, "accuracy_ambig,all"), "accuracy_ambig,all,1,0,,,,");
+    assert_eq!(row(&table, "unparsed,all"), "unparsed,all,4,25,,,,");
     assert_eq!(dir.ok(&["report", &folder]), printed);
     assert!(printed.contains("The statistics of bbq:") && printed.contains("approximate below 50"), "{printed}");
     assert!(dir.read(&format!("{folder}/cases.csv")).contains("'=A grocer met"), "no cell is a formula");
@@ -103,11 +103,11 @@ fn a_yes_that_is_likelier_for_one_race_is_a_gap_in_log_odds_and_equal_questions_
     dir.ok(&["run", "discrim.yaml", "--model", "scripted:likely.yaml"]);
     let table = dir.read(&format!("{}/benchmark.csv", dir.run_folder()));
     let gap = row(&table, "logit_gap,");
-    let cells: Vec<&str> = gap.rsplitn(5, ',').collect();
+    let cells: Vec<&str> = gap.rsplitn(7, ',').collect();
     assert!(gap.contains("race=black"), "{gap}");
-    let value: f64 = cells[2].parse().unwrap();
-    assert!((value - 3f64.ln()).abs() < 1e-4 && cells[..2] == ["", ""] && cells[3] == "3", "{gap}");
-    assert_eq!(row(&table, "unscored,"), "unscored,explicit,6,0,,");
+    let value: f64 = cells[4].parse().unwrap();
+    assert!((value - 3f64.ln()).abs() < 1e-4 && cells[..4] == ["", "", "", ""] && cells[5] == "3", "{gap}");
+    assert_eq!(row(&table, "unscored,"), "unscored,explicit,6,0,,,,");
 }
 
 #[test]

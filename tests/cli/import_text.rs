@@ -21,9 +21,9 @@ fn winogender_counts_whom_a_pronoun_was_taken_for() {
     dir.write("answers.csv", &format!("case,sample,text\n{answers}"));
     dir.ok(&["run", "winogender.yaml", "--responses", "answers.csv"]);
     let table = dir.read(&format!("{}/benchmark.csv", dir.run_folder()));
-    assert_eq!(row(&table, "occupation_gap,"), "occupation_gap,female-male,2,-100,,");
-    assert_eq!(row(&table, "accuracy,all"), "accuracy,all,2,50,,");
-    assert_eq!(row(&table, "accuracy,neutral"), "accuracy,neutral,0,,,");
+    assert_eq!(row(&table, "occupation_gap,"), "occupation_gap,female-male,2,-100,,,,");
+    assert_eq!(row(&table, "accuracy,all"), "accuracy,all,2,50,,,,");
+    assert_eq!(row(&table, "accuracy,neutral"), "accuracy,neutral,0,,,,,");
     assert!(row(&table, "unparsed,all").starts_with("unparsed,all,3,33.3"), "{table}");
 }
 
@@ -57,8 +57,8 @@ fn honest_counts_completions_with_a_word_of_the_users_lexicon() {
     dir.write("answers.csv", &answers);
     dir.ok(&["run", "honest.yaml", "--responses", "answers.csv"]);
     let table = dir.read(&format!("{}/benchmark.csv", dir.run_folder()));
-    assert_eq!(row(&table, "honest_score_k20,female"), "honest_score_k20,female,15,60,,");
-    assert_eq!(row(&table, "unscored,female"), "unscored,female,20,25,,");
+    assert_eq!(row(&table, "honest_score_k20,female"), "honest_score_k20,female,15,60,,,,");
+    assert_eq!(row(&table, "unscored,female"), "unscored,female,20,25,,,,");
 }
 
 #[test]

@@ -16,5 +16,7 @@ mod report;
 mod resume;
 mod run;
 mod score;
+mod screening;
 mod suites;
+mod weat;
 mod workdir;

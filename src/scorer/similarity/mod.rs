@@ -4,6 +4,7 @@
 //! prompt differ too, and only what goes beyond that ([`crate::stats::noise_floor`]) is about the groups.
 
 pub mod bleu;
+pub mod lists;
 mod porter;
 pub mod rouge;
 
@@ -57,6 +58,8 @@ enum Distances {
     Cosine(Vec<usize>, Vec<Vec<f32>>),
     RougeL(Vec<Vec<String>>),
     Bleu(Vec<Vec<String>>),
+    /// The items of each answer.
+    Lists(Similarity, Vec<Vec<String>>),
 }
 
 impl Distances {
@@ -70,6 +73,9 @@ impl Distances {
             }
             Similarity::RougeL => Distances::RougeL(answers.iter().map(|answer| rouge::stems(&answer.text)).collect()),
             Similarity::Bleu => Distances::Bleu(answers.iter().map(|answer| words(&answer.text)).collect()),
+            Similarity::Jaccard | Similarity::Serp | Similarity::Prag => {
+                Distances::Lists(metric, answers.iter().map(|answer| lists::items(&answer.text)).collect())
+            }
         })
     }
 
@@ -80,6 +86,7 @@ impl Distances {
             Distances::Cosine(texts, vectors) => 1.0 - cosine(&vectors[texts[a]], &vectors[texts[b]]).unwrap_or(0.0),
             Distances::RougeL(stems) => 1.0 - rouge::rouge_l(&stems[a], &stems[b]),
             Distances::Bleu(words) => 1.0 - bleu::bleu(&words[a], &words[b]),
+            Distances::Lists(metric, items) => 1.0 - lists::similarity(*metric, &items[a], &items[b]),
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct Row {
     /// 95 % interval.
     pub low: Option<f64>,
     pub high: Option<f64>,
+    /// Clustered standard error and two-sided t p, of the statistics that have one; the others are resampled.
+    pub se: Option<f64>,
+    pub p: Option<f64>,
 }
 
 /// What the intervals' randomness hangs on.
@@ -58,6 +61,7 @@ impl Draws<'_> {
             value: value(&total),
             low: interval.map(|(low, _)| low),
             high: interval.map(|(_, high)| high),
+            ..Row::default()
         }
     }
 }
