@@ -51,15 +51,23 @@ pub(super) fn add_offset(row: &mut GapRow, offsets: &[OffsetRow], alpha: f64) {
 pub(super) struct Refused<'a>(HashSet<([&'a str; 5], u32)>);
 
 pub(super) fn refused(records: &[Record]) -> Refused<'_> {
-    let is_refusal =
-        |record: &&Record| *record.scorer == *REFUSAL && record.score.is_some_and(|score| score >= IS_REFUSAL);
-    Refused(records.iter().filter(is_refusal).map(answer).collect())
+    Refused(records.iter().filter(|record| is_refused(record) == Some(true)).map(answer).collect())
+}
+
+/// Whether the answer is a refusal; `None` of a record that does not say.
+pub(super) fn is_refused(record: &Record) -> Option<bool> {
+    record.score.filter(|_| *record.scorer == *REFUSAL).map(|score| score >= IS_REFUSAL)
+}
+
+/// Whether the scorer reads written answers, which may be refusals.
+pub(super) fn is_of_text(scorer: &str) -> bool {
+    ProbeKind::of_score(scorer) == ProbeKind::Generate
 }
 
 impl Refused<'_> {
     /// Whether the record scores the text of a refusal; the refusal score itself and probabilities that were read do not.
     pub fn contains(&self, record: &Record) -> bool {
-        let is_of_text = *record.scorer != *REFUSAL && ProbeKind::of_score(&record.scorer) == ProbeKind::Generate;
+        let is_of_text = *record.scorer != *REFUSAL && is_of_text(&record.scorer);
         is_of_text && self.0.contains(&answer(record))
     }
 }

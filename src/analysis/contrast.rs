@@ -12,7 +12,7 @@ use crate::stats::random::Address;
 use crate::stats::student::t_two_sided_p;
 
 /// A difference in the share of unscored records below this is not called differential missingness (stats.md §11).
-const MISSINGNESS: f64 = 0.05;
+pub(super) const MISSINGNESS: f64 = 0.05;
 
 /// Beyond this many members the random flips of the family are increased (stats.md §5).
 const FAMILY_FOR_RESAMPLES: usize = 25;
@@ -190,7 +190,7 @@ impl Estimate<'_> {
 }
 
 /// Random flips a gap: with m tests a p of alpha/m must be well above the smallest that can be drawn.
-fn flips(plan: &Plan, tests: usize) -> usize {
+pub(super) fn flips(plan: &Plan, tests: usize) -> usize {
     if tests <= FAMILY_FOR_RESAMPLES {
         return plan.resamples;
     }
@@ -205,7 +205,7 @@ pub(super) fn p(gap: &Gap, resamples: usize, address: &Address<'_>, purpose: &st
     Some(if error.v_added > 0.0 { flip.max(t_two_sided_p(centre / error.se, error.df)) } else { flip })
 }
 
-fn limits(centre: f64, half: Option<f64>, width: f64) -> (Option<f64>, Option<f64>) {
+pub(super) fn limits(centre: f64, half: Option<f64>, width: f64) -> (Option<f64>, Option<f64>) {
     match half {
         Some(half) => {
             let (low, high) = clipped(centre, half, width);

@@ -6,6 +6,7 @@
 
 pub mod benchmark;
 mod beside;
+pub mod compare;
 mod contrast;
 mod decide;
 mod floor;
@@ -84,7 +85,7 @@ pub struct GroupRow {
     pub unscored: usize,
     /// Mean over clusters of the cell means; `None` without a scored answer.
     pub mean: Option<f64>,
-    /// t interval over clusters at level 1 − alpha; descriptive, since contexts differ from one another.
+    /// t interval over clusters at level 1 − alpha, inside the score's range; descriptive, since contexts differ from one another.
     pub low: Option<f64>,
     pub high: Option<f64>,
     /// Width of the score's range.
@@ -233,27 +234,35 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
 /// As [`analyze`], with what was measured beside the records: a disparity that the scorer's own offset could explain more than half of
 /// becomes inconclusive.
 pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
-    plan.check()?;
-    check_records(records, plan)?;
-    plan.check_templates(records)?;
-    let blocks = blocks(records, plan)?;
-    let (groups, gaps): (Vec<_>, Vec<_>) = blocks
-        .par_iter()
-        .map(|block| (group_rows(block, plan), contrast::estimates(block, plan.generalise_to)))
-        .unzip();
-    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
-    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
-    rows.iter_mut().for_each(|row| beside::add_offset(row, &beside.offsets, plan.alpha));
-    decide(&mut rows, plan.alpha);
-    let mut groups: Vec<GroupRow> = groups.into_iter().flatten().collect();
+    let blocks = checked_blocks(records, plan)?;
+    let mut groups: Vec<GroupRow> = blocks.par_iter().map(|block| group_rows(block, plan)).flatten().collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
-    rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    let rows = gap_rows(&blocks, plan, &beside.offsets);
     let floors = floor::rows(records, plan, beside);
     let agreements = beside::agreements(&rows);
     let intersections = intersections::rows(&blocks, plan);
     let slices = slices::rows(&blocks, plan);
     let literature = literature::rows(records, plan);
     Ok(Tables { groups, gaps: rows, floors, agreements, intersections, slices, literature })
+}
+
+/// Every gap with its verdict, sorted.
+fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow]) -> Vec<GapRow> {
+    let gaps: Vec<_> = blocks.par_iter().map(|block| contrast::estimates(block, plan.generalise_to)).collect();
+    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
+    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
+    rows.iter_mut().for_each(|row| beside::add_offset(row, offsets, plan.alpha));
+    decide(&mut rows, plan.alpha);
+    rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
+    rows
+}
+
+/// The records by axis and scorer, after everything about them that is an error.
+fn checked_blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Result<Vec<Block<'a>>> {
+    plan.check()?;
+    check_records(records, plan)?;
+    plan.check_templates(records)?;
+    blocks(records, plan)
 }
 
 /// One axis under one scorer.
@@ -406,8 +415,8 @@ fn group_rows(block: &Block<'_>, plan: &Plan) -> Vec<GroupRow> {
             responses: count.map_or(0, |count| count.responses),
             unscored: count.map_or(0, |count| count.unscored),
             mean: means::mean(&values),
-            low: interval.map(|(low, _)| low),
-            high: interval.map(|(_, high)| high),
+            low: interval.map(|(low, _)| low.max(block.scorer.range.0)),
+            high: interval.map(|(_, high)| high.min(block.scorer.range.1)),
             width: block.scorer.width(),
         }
     });

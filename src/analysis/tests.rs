@@ -215,7 +215,7 @@ fn plans_and_records_that_do_not_fit_are_refused() {
     let with = |change: fn(&mut Plan)| {
         let mut plan = good.clone();
         change(&mut plan);
-        analyze(&rows, &plan).unwrap_err().to_string()
+        format!("{:#}", analyze(&rows, &plan).unwrap_err())
     };
     assert!(with(|plan| plan.axes[0].reference = Some("man".into())).contains("none of its groups"));
     assert!(with(|plan| plan.scorers[0].margin = Some(1.0)).contains("margin"));

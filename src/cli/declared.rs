@@ -39,13 +39,13 @@ pub struct DeclaredArgs {
     #[arg(long, value_name = "X", default_value_t = Plan::ALPHA)]
     alpha: f64,
 
-    /// What the clusters are a sample of; templates is stricter and needs ten of them
-    #[arg(long, value_enum, default_value_t = GeneraliseTo::Contexts)]
-    generalise_to: GeneraliseTo,
+    /// What the clusters are a sample of, contexts where nothing is given; templates is stricter and needs ten of them
+    #[arg(long, value_enum)]
+    generalise_to: Option<GeneraliseTo>,
 
-    /// Seed of sign flips and resamples
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of sign flips and resamples; 0 where none is given
+    #[arg(long)]
+    seed: Option<u64>,
 
     /// Random sign flips and cluster resamples a gap
     #[arg(long, value_name = "N", default_value_t = Plan::RESAMPLES)]
@@ -89,6 +89,31 @@ impl DeclaredArgs {
         Ok(parts.into_iter().map(part).collect())
     }
 
+    /// What a run declares, with the settings that are no declaration about the suite.
+    ///
+    /// # Errors
+    /// On a reference, groups, a margin, a range or the kind of cluster: a run has its own.
+    pub fn of_run(&self, mut plan: Plan, run: &Path) -> Result<Plan> {
+        let given = [
+            ("--reference", !self.references.is_empty()),
+            ("--groups", !self.groups.is_empty()),
+            ("--margin", !self.margins.is_empty()),
+            ("--range", !self.ranges.is_empty()),
+            ("--generalise-to", self.generalise_to.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
+            bail!(
+                "{} is a run, whose suite declared groups, references, ranges, margins and clusters before it; leave {option} out, or \
+                 give its records.csv",
+                run.display()
+            );
+        }
+        plan.alpha = self.alpha;
+        plan.resamples = self.resamples;
+        plan.seed = self.seed.unwrap_or(plan.seed);
+        Ok(plan)
+    }
+
     /// A plan a suite, over all its models.
     fn plans(&self, records: &[Record]) -> Result<BTreeMap<Name, Plan>> {
         let mut by_suite: BTreeMap<Name, Vec<&Record>> = BTreeMap::new();
@@ -97,7 +122,7 @@ impl DeclaredArgs {
         }
         let mut plans: BTreeMap<Name, Plan> = by_suite
             .into_iter()
-            .map(|(suite, records)| (suite, Plan::of_records(records.into_iter(), self.seed)))
+            .map(|(suite, records)| (suite, Plan::of_records(records.into_iter(), self.seed.unwrap_or_default())))
             .collect();
         let axes = names(plans.values().flat_map(|plan| plan.axes.iter().map(|axis| &axis.name)));
         let scorers = names(plans.values().flat_map(|plan| plan.scorers.iter().map(|scorer| &scorer.name)));
@@ -108,8 +133,8 @@ impl DeclaredArgs {
             plan.alpha = self.alpha;
             plan.resamples = self.resamples;
             plan.generalise_to = match self.generalise_to {
-                GeneraliseTo::Contexts => Unit::Contexts,
-                GeneraliseTo::Templates => Unit::Templates,
+                None | Some(GeneraliseTo::Contexts) => Unit::Contexts,
+                Some(GeneraliseTo::Templates) => Unit::Templates,
             };
             for axis in &mut plan.axes {
                 axis.groups.extend(of(&groups, &axis.name).into_iter().flatten().cloned());

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod associate;
 pub mod audit;
 pub mod check;
+pub mod compare;
 mod declared;
 pub mod engine;
 pub mod expand;
@@ -53,6 +54,8 @@ enum Command {
     Schema(schema::Args),
     #[command(after_help = analyze::EXAMPLES)]
     Analyze(analyze::Args),
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     #[command(after_help = audit::EXAMPLES)]
@@ -99,6 +102,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Analyze(args) => done(analyze::run(&args)),
+        Command::Compare(args) => done(compare::run(&args)),
         Command::Report(args) => done(report::run(&args)),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),

@@ -82,7 +82,7 @@ fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside
 }
 
 /// What the manifest declares; the same as `Plan::of` makes of the suite.
-fn plan(manifest: &Manifest) -> Plan {
+pub(super) fn plan(manifest: &Manifest) -> Plan {
     let margin =
         |scorer: &str| manifest.outcomes.iter().find(|outcome| outcome.score == scorer).map(|outcome| outcome.margin);
     Plan {

@@ -238,7 +238,7 @@ fn file<R: Default>(of: &[OfModel<'_>], rows: fn(&Tables) -> &Vec<R>, cells: fn(
     write(&header, all.map(|(model, row)| model_cell(model).into_iter().chain(cells(row)).collect()))
 }
 
-fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Cells<'a>>) -> Vec<u8> {
+pub(super) fn write<'a>(header: &[(&str, Cell<'_>)], rows: impl Iterator<Item = Cells<'a>>) -> Vec<u8> {
     let names: Vec<&str> = header.iter().map(|(name, _)| *name).collect();
     let mut table = Table::new(&names);
     for row in rows {

@@ -86,7 +86,7 @@ fn outcome(outcome: &OutcomeEntry) -> Value {
     })
 }
 
-fn object(cells: Vec<(&'static str, Cell<'_>)>) -> Value {
+pub(super) fn object(cells: Vec<(&'static str, Cell<'_>)>) -> Value {
     let value = |cell| match cell {
         Cell::Text("") => Value::Null,
         Cell::Text(text) => json!(text),

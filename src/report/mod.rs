@@ -3,6 +3,7 @@
 //! Everything here is a function from what lies in a run folder to bytes, so that `report` prints what `run` printed.
 
 pub mod columns;
+pub mod comparison;
 pub mod json;
 pub mod sentence;
 pub mod terminal;

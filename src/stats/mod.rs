@@ -8,6 +8,7 @@ pub mod adjust;
 pub mod association;
 pub mod benchmarks;
 pub mod bootstrap;
+pub mod compare;
 pub mod effect;
 pub mod equivalence;
 pub mod fairness;

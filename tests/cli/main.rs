@@ -4,6 +4,7 @@ mod analyze;
 mod ask;
 mod associate;
 mod audit;
+mod compare;
 mod errors;
 mod head;
 mod import;

@@ -1,0 +1,174 @@
+//! `tiltmeter compare`: how the gaps of a model changed from one version to others, on the same prompts.
+
+mod differences;
+mod versions;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+
+use self::versions::{Input, OfSuite, names};
+use super::declared::DeclaredArgs;
+use super::engine::start_threads;
+use super::output;
+use super::progress::say;
+use crate::analysis::Plan;
+use crate::analysis::compare::{ComparisonRow, Version, check_same_design, compare};
+use crate::report::comparison::{self, Comparison, Differences, VersionRow};
+
+/// Say whether a candidate tilts more than the version before it, on the same prompts
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The version to compare with: a run folder, a folder that holds exactly the runs meant, or a file of records
+    #[arg(value_name = "BASE")]
+    base: PathBuf,
+
+    /// The versions to judge, each against the base
+    #[arg(required = true, value_name = "CANDIDATE")]
+    candidates: Vec<PathBuf>,
+
+    /// Folder for comparison.csv, and versions.csv of more than two
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    #[command(flatten)]
+    declared: DeclaredArgs,
+
+    /// What to print; csv is comparison.csv
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Threads; they change no result
+    #[arg(long, value_name = "N")]
+    threads: Option<u16>,
+
+    /// Say nothing on stderr but errors
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables and sentences, for reading
+    Text,
+    /// One JSON document
+    Json,
+    /// The rows of comparison.csv
+    Csv,
+}
+
+pub const EXAMPLES: &str = "\
+Examples:
+  tiltmeter compare results/letters@1/model@1111111 results/letters@1/model@2222222
+  tiltmeter compare before after -o compared                 folders that hold runs of the same suites
+  tiltmeter compare old.csv new.csv --reference man          records from elsewhere
+  tiltmeter compare v1.csv v2.csv v3.csv -o compared         each against the first, and a table over all";
+
+const ROWS: &str = "comparison.csv";
+const VERSIONS: &str = "versions.csv";
+
+pub fn run(args: &Args) -> Result<()> {
+    start_threads(args.threads)?;
+    if let Some(out) = &args.out {
+        ensure!(!out.join("manifest.yaml").exists(), "{} is the folder of a run; give another -o", out.display());
+    }
+    let found = compared(args)?;
+    if let Some(out) = &args.out {
+        write(&found, out, args.quiet)?;
+    }
+    match args.format {
+        Format::Text => output::print(&comparison::text(&found)),
+        Format::Json => output::print(&comparison::document(&found)),
+        Format::Csv => output::print_bytes(&comparison::write_rows(&found.rows)),
+    }
+}
+
+/// Two versions of one suite that may be compared.
+struct Pair<'a> {
+    base: &'a OfSuite,
+    candidate: &'a OfSuite,
+    name: &'a str,
+    plan: Plan,
+    differences: Vec<String>,
+}
+
+/// Everything is read and everything that can be refused is refused before anything is computed.
+fn compared(args: &Args) -> Result<Comparison> {
+    let paths: Vec<&Path> = [&args.base].into_iter().chain(&args.candidates).map(PathBuf::as_path).collect();
+    let names = names(&paths);
+    let base = Input::read(&args.base, names[0].clone(), &args.declared)?;
+    let mut candidates = args
+        .candidates
+        .iter()
+        .zip(&names[1..])
+        .map(|(path, name)| Input::read(path, name.clone(), &args.declared))
+        .collect::<Result<Vec<_>>>()?;
+    let mut pairs = Vec::new();
+    for (candidate, name) in candidates.iter_mut().zip(&names[1..]) {
+        for (one, other) in base.matched(candidate)? {
+            let called = [names[0].as_str(), name.as_str()];
+            check_same_design(&one.records, &other.records, called)
+                .with_context(|| format!("suite {} cannot be compared", one.suite))?;
+            let differences = differences::between(one, other, called)
+                .with_context(|| format!("suite {} cannot be compared", one.suite))?;
+            pairs.push(Pair { base: one, candidate: other, name, plan: one.plan_with(other), differences });
+        }
+    }
+    let mut found = Comparison { names: names.clone(), ..Comparison::default() };
+    for pair in pairs {
+        add(&mut found, pair)?;
+    }
+    let order = |name: &str| names.iter().position(|other| other == name);
+    found.rows.sort_by(|a, b| (of_row(a), order(&a.candidate)).cmp(&(of_row(b), order(&b.candidate))));
+    found.versions.sort_by(|a, b| (of_gap(a), order(&a.version)).cmp(&(of_gap(b), order(&b.version))));
+    Ok(found)
+}
+
+fn of_row(row: &ComparisonRow) -> [&str; 4] {
+    [&row.suite, &row.axis, &row.group, &row.scorer]
+}
+
+fn of_gap(VersionRow { gap, .. }: &VersionRow) -> [&str; 4] {
+    [&gap.suite, &gap.axis, &gap.group, &gap.scorer]
+}
+
+fn add(found: &mut Comparison, pair: Pair<'_>) -> Result<()> {
+    let Pair { base, candidate, name, plan, differences } = pair;
+    let base = version(base, &plan, &found.names[0])?;
+    let candidate = version(candidate, &plan, name)?;
+    let rows = compare(&base, &candidate, &plan);
+    found.rows.extend(rows.into_iter().map(|row| ComparisonRow { candidate: name.to_owned(), ..row }));
+    let is_first = name == found.names[1];
+    let gaps =
+        is_first.then(|| (found.names[0].clone(), base.gaps)).into_iter().chain([(name.to_owned(), candidate.gaps)]);
+    let rows =
+        gaps.flat_map(|(version, gaps)| gaps.into_iter().map(move |gap| VersionRow { version: version.clone(), gap }));
+    found.versions.extend(rows);
+    found.differences.push(Differences { candidate: name.to_owned(), suite: plan.suite.clone(), lines: differences });
+    Ok(())
+}
+
+fn version<'a>(of: &'a OfSuite, plan: &'a Plan, name: &str) -> Result<Version<'a>> {
+    Version::of(&of.records, plan, &of.offsets).with_context(|| format!("{name} cannot be analysed"))
+}
+
+fn write(found: &Comparison, out: &Path, quiet: bool) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("{} cannot be made", out.display()))?;
+    let mut files = vec![(ROWS, comparison::write_rows(&found.rows))];
+    if found.names.len() > 2 {
+        files.push((VERSIONS, comparison::write_versions(&found.versions)));
+    } else if out.join(VERSIONS).exists() {
+        // Of an earlier comparison of more than two.
+        fs::remove_file(out.join(VERSIONS))
+            .with_context(|| format!("{} cannot be removed", out.join(VERSIONS).display()))?;
+    }
+    for (name, bytes) in &files {
+        let path = out.join(name);
+        fs::write(&path, bytes).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    let names: Vec<&str> = files.iter().map(|(name, _)| *name).collect();
+    say(quiet, &format!("wrote {}: {}", out.display(), names.join(", ")));
+    Ok(())
+}
