@@ -36,7 +36,7 @@ pub fn pilot(records: &[Record], plan: &Plan, shared_draws: bool) -> Result<Vec<
     let spreads = spreads(records, shared_draws);
     let blocks = checked_blocks(records, plan)?;
     let rows = |block| -> Vec<PilotRow> {
-        estimates(block, plan.generalise_to)
+        estimates(block, plan)
             .iter()
             .filter(|estimate| estimate.is_in_family())
             .filter_map(|estimate| row(estimate, &spreads, plan.generalise_to))

@@ -115,7 +115,7 @@ pub struct SimilarityEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct OutcomeEntry {
     pub score: String,
-    /// `higher` or `lower` is better; none where the suite does not say.
+    /// `higher` or `lower` is better; none where neither suite nor scorer says.
     #[serde(default)]
     pub direction: Option<String>,
     pub margin: f64,

@@ -337,8 +337,8 @@ mod tests {
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH) && text.lines().count() == 3, "{text}");
         assert!(text.lines().nth(1).unwrap().starts_with("  word"));
         assert_eq!(
-            wrapped(&format!("{} 95 % interval", "x".repeat(75)), "", "  "),
-            format!("{}\n  95 % interval\n", "x".repeat(75))
+            wrapped(&format!("{} 95 % interval", "x".repeat(77)), "", "  "),
+            format!("{}\n  95 % interval\n", "x".repeat(77))
         );
     }
 }

@@ -4,6 +4,7 @@ mod analyze;
 mod ask;
 mod associate;
 mod audit;
+mod beside_gaps;
 mod compare;
 mod errors;
 mod gate;

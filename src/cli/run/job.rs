@@ -135,10 +135,13 @@ fn manifest(
     let scorers: Vec<ScorerEntry> = instruments.entries().chain(of_probes).collect();
     let outcomes = suite.outcomes.iter().map(|outcome| OutcomeEntry {
         score: outcome.score.clone(),
-        direction: outcome.direction.map(|direction| match direction {
-            Direction::HigherIsBetter => "higher".into(),
-            Direction::LowerIsBetter => "lower".into(),
-        }),
+        direction: outcome.direction.map_or_else(
+            || instruments.direction(&outcome.score),
+            |direction| match direction {
+                Direction::HigherIsBetter => Some("higher".into()),
+                Direction::LowerIsBetter => Some("lower".into()),
+            },
+        ),
         margin: outcome.margin,
         why: outcome.why.clone(),
     });
