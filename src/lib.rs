@@ -2,7 +2,8 @@
 //!
 //! Data flows one way: a [`suite`] expands into cases, a [`probe`] turns cases into questions for a
 //! [`model`], a [`scorer`] turns answers into numbers, [`record`] keeps both as files, [`analysis`]
-//! turns them into gaps with intervals and verdicts by way of [`stats`], and [`report`] shows them.
+//! turns them into gaps with intervals and verdicts by way of [`stats`], [`gate`] says whether these are within
+//! limits, and [`report`] shows them.
 //!
 //! The walk, up to the answers, on a model that repeats its prompt:
 //!
@@ -36,6 +37,8 @@
 pub mod analysis;
 mod cell;
 pub mod cli;
+pub mod date;
+pub mod gate;
 pub mod model;
 pub mod probe;
 pub mod record;

@@ -114,7 +114,12 @@ fn plan(case: &Value) -> Plan {
             reference: input["reference"].as_str().map(str::to_owned),
             ..AxisPlan::default()
         }],
-        scorers: vec![ScorerPlan { name: "score".into(), range: (0.0, 1.0), margin: input["margin"].as_f64() }],
+        scorers: vec![ScorerPlan {
+            name: "score".into(),
+            range: (0.0, 1.0),
+            margin: input["margin"].as_f64(),
+            direction: None,
+        }],
         alpha: input["alpha"].as_f64().unwrap(),
         seed: 0,
         resamples: 9_999,

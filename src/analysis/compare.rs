@@ -37,7 +37,7 @@ impl<'a> Version<'a> {
     /// Errs as [`super::analyze`] does. `offsets` are what the scorers themselves add, where that was measured.
     pub fn of(records: &'a [Record], plan: &'a Plan, offsets: &[OffsetRow]) -> Result<Version<'a>> {
         let blocks = super::checked_blocks(records, plan)?;
-        let gaps = super::gap_rows(&blocks, plan, offsets);
+        let gaps = super::gap_rows(&blocks, plan, offsets, 0);
         Ok(Version { records, blocks, gaps })
     }
 

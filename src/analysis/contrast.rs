@@ -1,5 +1,8 @@
 //! Computes one gap of one group: difference, error, p, intervals, and whether its missing scores differ.
 
+use std::borrow::Cow;
+
+use super::effect::{self, Cells};
 use super::{Block, GapRow, Plan, REST, Status, Unit};
 use crate::stats::effect::d_z;
 use crate::stats::gap::{Contrast, Gap, paired_gap};
@@ -19,23 +22,26 @@ const FAMILY_FOR_RESAMPLES: usize = 25;
 
 /// A gap before what depends on the whole family: random p and intervals.
 pub(super) struct Estimate<'a> {
-    block: &'a Block<'a>,
-    group: &'a str,
+    pub(super) block: &'a Block<'a>,
+    pub(super) group: &'a str,
     /// Names of the groups compared with.
-    others: Vec<&'a str>,
+    pub(super) others: Vec<&'a str>,
     unit: Unit,
-    gap: Option<Gap>,
+    pub(super) gap: Option<Gap>,
+    /// What halves of the reference's terms differ by.
+    band: Option<(f64, f64)>,
 }
 
 /// One estimate for every group but the reference, by name.
-pub(super) fn estimates<'a>(block: &'a Block<'a>, unit: Unit) -> Vec<Estimate<'a>> {
+pub(super) fn estimates<'a>(block: &'a Block<'a>, plan: &Plan) -> Vec<Estimate<'a>> {
     let axis = &block.axis;
+    let band = effect::band(block, plan);
     let groups = axis.groups.iter().map(String::as_str);
     let tested = groups.filter(|group| axis.reference.as_deref() != Some(group));
     let estimates = tested.map(|group| {
         let groups = axis.groups.iter().map(String::as_str);
         let others = axis.others(group, groups, |other| block.scores.group(other).is_some());
-        let mut estimate = Estimate { block, group, others, unit, gap: None };
+        let mut estimate = Estimate { block, group, others, unit: plan.generalise_to, gap: None, band };
         estimate.gap = estimate.paired(&block.scores, block.scorer.width());
         estimate
     });
@@ -45,19 +51,35 @@ pub(super) fn estimates<'a>(block: &'a Block<'a>, unit: Unit) -> Vec<Estimate<'a
 impl Estimate<'_> {
     /// The gap in one matrix of the block, with the unit that was declared as cluster; `None` where a side has nothing in it.
     fn paired(&self, matrix: &Matrix, width: f64) -> Option<Gap> {
+        let contrast = self.contrast(matrix)?;
+        Some(paired_gap(&self.of_unit(matrix, &contrast), &contrast, width))
+    }
+
+    fn contrast(&self, matrix: &Matrix) -> Option<Contrast> {
         let group = matrix.group(self.group)?;
         let others: Vec<usize> = self.others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
-        if others.is_empty() {
-            return None;
-        }
-        let contrast = Contrast { group, others, paired: self.block.axis.paired };
-        Some(match self.unit {
-            Unit::Contexts => paired_gap(matrix, &contrast, width),
+        (!others.is_empty()).then_some(Contrast { group, others, paired: self.block.axis.paired })
+    }
+
+    fn of_unit<'m>(&self, matrix: &'m Matrix, contrast: &Contrast) -> Cow<'m, Matrix> {
+        match self.unit {
+            Unit::Contexts => Cow::Borrowed(matrix),
             Unit::Templates => {
-                let groups: Vec<usize> = contrast.others.iter().copied().chain([group]).collect();
-                paired_gap(&matrix.by_template(&groups), &contrast, width)
+                let groups: Vec<usize> = contrast.others.iter().copied().chain([contrast.group]).collect();
+                Cow::Owned(matrix.by_template(&groups))
             }
-        })
+        }
+    }
+
+    /// The cells that the gap's differences are made of.
+    fn cells(&self, gap: &Gap) -> Option<Cells> {
+        let contrast = self.contrast(&self.block.scores)?;
+        let matrix = self.of_unit(&self.block.scores, &contrast);
+        let of_group = |group: usize| -> Option<Vec<f64>> {
+            gap.clusters.iter().map(|&cluster| Some(matrix.cell(cluster, group)?.mean)).collect()
+        };
+        let others = contrast.others.iter().map(|&other| of_group(other)).collect::<Option<_>>()?;
+        Some(Cells { own: of_group(contrast.group)?, others })
     }
 
     /// Declared outcomes with data are adjusted together; missing groups are outside.
@@ -94,6 +116,10 @@ impl Estimate<'_> {
             self.fill_error(&mut row, gap, plan, tests);
             self.fill_missingness(&mut row, plan, tests);
             self.fill_unrefused(&mut row, plan);
+            if let Some(cells) = self.cells(gap) {
+                effect::fill(&mut row, self.block, &cells, &gap.differences);
+            }
+            (row.aa_low, row.aa_high) = (self.band.map(|(low, _)| low), self.band.map(|(_, high)| high));
         }
         row
     }

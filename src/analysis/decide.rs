@@ -14,7 +14,27 @@ use crate::stats::scorer_offset::Offset;
 /// control's own row (stats.md §8). A `disparity` that the scorer's own offset could explain more than half of becomes
 /// `inconclusive` with status `scorer_offset`.
 pub fn decide(rows: &mut [GapRow], alpha: f64) {
-    adjust(rows);
+    adjust(rows.iter_mut());
+    conclude(rows, alpha);
+}
+
+/// Sets `p_adjusted` by Holm over every row with a margin and a p; empty outside that family.
+pub fn adjust<'r>(rows: impl IntoIterator<Item = &'r mut GapRow>) {
+    let mut members: Vec<&mut GapRow> = Vec::new();
+    for row in rows {
+        row.p_adjusted = None;
+        if row.margin.is_some() && row.p.is_some() {
+            members.push(row);
+        }
+    }
+    let adjusted = holm(&members.iter().filter_map(|row| row.p).collect::<Vec<_>>());
+    for (row, p) in members.into_iter().zip(adjusted) {
+        row.p_adjusted = Some(p);
+    }
+}
+
+/// The part of [`decide`] that follows from `p_adjusted`, for one suite's rows on one model.
+pub fn conclude(rows: &mut [GapRow], alpha: f64) {
     for row in rows.iter_mut() {
         if matches!(row.status, Status::Suspect | Status::ScorerOffset) {
             row.status = if row.se == Some(0.0) { Status::ZeroVariance } else { Status::Ok };
@@ -47,16 +67,6 @@ pub fn decide(rows: &mut [GapRow], alpha: f64) {
 /// declared. A control counts only when it has failed.
 pub fn suite_verdict(rows: &[GapRow]) -> Option<Verdict> {
     rows.iter().filter(|row| !row.control || row.status == Status::Suspect).filter_map(|row| row.verdict).max()
-}
-
-fn adjust(rows: &mut [GapRow]) {
-    let members: Vec<(usize, f64)> =
-        rows.iter().enumerate().filter_map(|(index, row)| row.margin.and(row.p).map(|p| (index, p))).collect();
-    let adjusted = holm(&members.iter().map(|&(_, p)| p).collect::<Vec<_>>());
-    rows.iter_mut().for_each(|row| row.p_adjusted = None);
-    for (&(index, _), p) in members.iter().zip(adjusted) {
-        rows[index].p_adjusted = Some(p);
-    }
 }
 
 fn first_verdict(row: &GapRow, margin: f64, alpha: f64) -> Verdict {

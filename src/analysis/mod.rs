@@ -1,17 +1,24 @@
 //! Turns records into tables: group means, gaps with intervals and p, verdicts.
 //!
-//! `plan` says what was declared before the run, `contrast` computes one gap, `beside` adds what the scorer and refusals
-//! do to it, `decide` adjusts the family and gives verdicts, `floor` compares unsigned distances with their noise floor. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order of the records
-//! nor on the number of threads.
+//! `plan` says what was declared before the run, `contrast` computes one gap, `beside` adds what the scorer and refusals do to it,
+//! `decide` adjusts the family and gives verdicts. Beside the gaps: `floor` compares unsigned distances with their noise floor, `omnibus`
+//! looks at all groups at once, `distribution` at whole distributions, `effect` expresses a gap in other units, `slices` and
+//! `intersections` screen templates and combinations, `literature` has statistics as published. `compare` sets two versions against each
+//! other, `pilot` reads a variance off a run. The arithmetic is in [`crate::stats`]. Rows come out sorted and do not depend on the order
+//! of the records nor on the number of threads.
 
 pub mod benchmark;
 mod beside;
 pub mod compare;
 mod contrast;
 mod decide;
+mod distribution;
+mod effect;
 mod floor;
 mod intersections;
 mod literature;
+mod omnibus;
+pub mod pilot;
 mod plan;
 mod slices;
 
@@ -28,10 +35,12 @@ use anyhow::{Context as _, Result, bail};
 use rayon::prelude::*;
 
 pub use self::beside::Agreement;
-pub use self::decide::{decide, suite_verdict};
+pub use self::decide::{adjust, conclude, decide, suite_verdict};
+pub use self::distribution::{DistributionRow, QUANTILES};
 pub use self::floor::{FloorRow, FloorStatus};
 pub use self::intersections::{IntersectionRow, IntersectionStatus};
 pub use self::literature::LiteratureRow;
+pub use self::omnibus::OmnibusRow;
 pub use self::plan::{AxisPlan, Plan, ScorerPlan, without};
 pub use self::slices::SliceRow;
 pub use crate::record::REST;
@@ -51,6 +60,10 @@ pub struct Tables {
     pub gaps: Vec<GapRow>,
     /// Unsigned distances; sorted as `gaps`, by name.
     pub floors: Vec<FloorRow>,
+    /// All groups of an axis together; sorted by (axis, scorer), by name.
+    pub omnibus: Vec<OmnibusRow>,
+    /// Whole distributions; sorted as `gaps`, by name.
+    pub distributions: Vec<DistributionRow>,
     /// Several scorers of one construct, by axis and group.
     pub agreements: Vec<Agreement>,
     /// Combinations of crossed axes, by axis, group and scorer.
@@ -173,6 +186,24 @@ pub struct GapRow {
     pub gap_unrefused: Option<f64>,
     pub unrefused_low: Option<f64>,
     pub unrefused_high: Option<f64>,
+    /// `d_z` without its bias in small samples.
+    pub hedges_g: Option<f64>,
+    /// mean D over the root of both sides' mean variance; against one reference only.
+    pub d_av: Option<f64>,
+    /// P(above) − P(below) over pairs of cells of any clusters; of several others the mean.
+    pub cliffs_delta: Option<f64>,
+    /// Share of clusters in which the group is above minus share in which it is below.
+    pub paired_delta: Option<f64>,
+    /// Mean difference of log odds of the cells, for scores from 0 to 1.
+    pub logit_gap: Option<f64>,
+    /// Log odds ratio of the cells' sums (Haldane), where every score is 0 or 1; against one reference only.
+    pub log_odds_ratio: Option<f64>,
+    /// Clusters with yes for the group and no for the reference, and the other way round; where every cell is 0 or 1.
+    pub discordant_above: Option<usize>,
+    pub discordant_below: Option<usize>,
+    /// 95 % of the gaps between two halves of the reference's own terms; from four terms on.
+    pub aa_low: Option<f64>,
+    pub aa_high: Option<f64>,
 }
 
 /// What the numbers of a gap rest on.
@@ -235,29 +266,48 @@ pub fn analyze(records: &[Record], plan: &Plan) -> Result<Tables> {
 /// becomes inconclusive.
 pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Result<Tables> {
     let blocks = checked_blocks(records, plan)?;
-    let mut groups: Vec<GroupRow> = blocks.par_iter().map(|block| group_rows(block, plan)).flatten().collect();
+    let gaps = gap_rows(&blocks, plan, &beside.offsets, 0);
+    let mut groups: Vec<GroupRow> = blocks.par_iter().flat_map_iter(|block| group_rows(block, plan)).collect();
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
-    let rows = gap_rows(&blocks, plan, &beside.offsets);
-    let floors = floor::rows(records, plan, beside);
-    let agreements = beside::agreements(&rows);
-    let intersections = intersections::rows(&blocks, plan);
-    let slices = slices::rows(&blocks, plan);
-    let literature = literature::rows(records, plan);
-    Ok(Tables { groups, gaps: rows, floors, agreements, intersections, slices, literature })
+    Ok(Tables {
+        groups,
+        floors: floor::rows(records, plan, beside),
+        omnibus: omnibus::rows(&blocks, plan),
+        distributions: distribution::rows(&blocks, plan),
+        agreements: beside::agreements(&gaps),
+        intersections: intersections::rows(&blocks, plan),
+        slices: slices::rows(&blocks, plan),
+        literature: literature::rows(records, plan),
+        gaps,
+    })
 }
 
-/// Every gap with its verdict, sorted.
-fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow]) -> Vec<GapRow> {
-    let gaps: Vec<_> = blocks.par_iter().map(|block| contrast::estimates(block, plan.generalise_to)).collect();
-    let family = gaps.iter().flatten().filter(|estimate| estimate.is_in_family()).count();
-    let mut rows: Vec<GapRow> = gaps.par_iter().flatten().map(|estimate| estimate.row(plan, family)).collect();
+/// The gaps of [`analyze_beside`] alone, in a family that has `elsewhere` further gaps in other records.
+///
+/// The family decides how many sign flips are drawn and what could be detected; [`adjust`] and [`conclude`] are for
+/// whoever has all of its rows.
+pub fn gaps(records: &[Record], plan: &Plan, beside: &Beside, elsewhere: usize) -> Result<Vec<GapRow>> {
+    Ok(gap_rows(&checked_blocks(records, plan)?, plan, &beside.offsets, elsewhere))
+}
+
+/// How many gaps of these records are adjusted together: those of declared outcomes that have data.
+pub fn family_size(records: &[Record], plan: &Plan) -> Result<usize> {
+    let size =
+        |block: &Block<'_>| contrast::estimates(block, plan).iter().filter(|estimate| estimate.is_in_family()).count();
+    Ok(checked_blocks(records, plan)?.par_iter().map(size).sum())
+}
+
+fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow], elsewhere: usize) -> Vec<GapRow> {
+    let estimates: Vec<_> = blocks.par_iter().flat_map_iter(|block| contrast::estimates(block, plan)).collect();
+    let family = estimates.iter().filter(|estimate| estimate.is_in_family()).count() + elsewhere;
+    let mut rows: Vec<GapRow> = estimates.par_iter().map(|estimate| estimate.row(plan, family)).collect();
     rows.iter_mut().for_each(|row| beside::add_offset(row, offsets, plan.alpha));
     decide(&mut rows, plan.alpha);
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows
 }
 
-/// The records by axis and scorer, after everything about them that is an error.
+/// The blocks of records that fit the plan.
 fn checked_blocks<'a>(records: &'a [Record], plan: &'a Plan) -> Result<Vec<Block<'a>>> {
     plan.check()?;
     check_records(records, plan)?;
@@ -271,6 +321,10 @@ struct Block<'a> {
     scorer: &'a ScorerPlan,
     /// Per group by name: what its records count.
     counts: BTreeMap<&'a str, Count<'a>>,
+    /// By template, context, group, term and sample.
+    records: Vec<&'a Record>,
+    /// Every score is 0 or 1.
+    is_binary: bool,
     /// Scored records.
     scores: Matrix,
     /// 1 for an unscored record, 0 for a scored one; `None` when every record is scored.
@@ -283,6 +337,11 @@ impl Block<'_> {
     /// Combinations of groups are screened and have none.
     fn margin(&self) -> Option<f64> {
         self.scorer.margin.filter(|_| !self.axis.crossed)
+    }
+
+    /// The records that have a score, in the order of `records`.
+    fn scored(&self) -> Vec<&Record> {
+        self.records.iter().copied().filter(|record| record.score.is_some()).collect()
     }
 }
 
@@ -395,6 +454,8 @@ fn block<'a>(
         axis,
         scorer,
         counts,
+        is_binary: scored.iter().all(|sample| [0.0, 1.0].contains(&sample.score)),
+        records,
         scores: Matrix::of(scored),
         unscored: any_unscored.then(|| Matrix::of(marks)),
         unrefused: any_refused.then(|| Matrix::of(unrefused)),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Result, bail, ensure};
 
 use crate::record::Record;
-use crate::suite::{ProbeKind, Suite, Unit};
+use crate::suite::{Direction, ProbeKind, Suite, Unit};
 
 /// How one suite's records are to be analysed.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +68,8 @@ pub struct ScorerPlan {
     pub range: (f64, f64),
     /// In the score's unit. `None`: not a declared outcome; reported without verdict, outside the Holm family.
     pub margin: Option<f64>,
+    /// Which side is the better one, where it is said; only the worst group's name hangs on it.
+    pub direction: Option<Direction>,
 }
 
 impl Plan {
@@ -90,16 +92,21 @@ impl Plan {
                 axis.probes.contains(&ProbeKind::of_score(score))
             }),
         });
-        let scorers = ranges.iter().map(|(name, range)| ScorerPlan {
-            name: name.clone(),
-            range: *range,
-            margin: suite.outcomes.iter().find(|outcome| outcome.score == *name).map(|outcome| outcome.margin),
+        let scorers = ranges.iter().map(|(name, range)| {
+            let outcome = suite.outcomes.iter().find(|outcome| outcome.score == *name);
+            ScorerPlan {
+                name: name.clone(),
+                range: *range,
+                margin: outcome.map(|outcome| outcome.margin),
+                direction: outcome.and_then(|outcome| outcome.direction),
+            }
         });
         let is_ranged = |score: &str| ranges.iter().any(|(name, _)| name == score);
         let unranged = suite.outcomes.iter().filter(|outcome| !is_ranged(&outcome.score)).map(|outcome| ScorerPlan {
             name: outcome.score.clone(),
             range: (f64::NAN, f64::NAN),
             margin: Some(outcome.margin),
+            direction: outcome.direction,
         });
         Plan {
             suite: suite.name.clone(),
@@ -131,7 +138,12 @@ impl Plan {
             without: without(scorers.iter().copied(), |scorer| own.contains(scorer)),
             ..AxisPlan::default()
         });
-        let ranges = scorers.iter().map(|&name| ScorerPlan { name: name.to_owned(), range: (0.0, 1.0), margin: None });
+        let ranges = scorers.iter().map(|&name| ScorerPlan {
+            name: name.to_owned(),
+            range: (0.0, 1.0),
+            margin: None,
+            direction: None,
+        });
         Plan {
             suite: suite.to_owned(),
             axes: axes.collect(),

@@ -195,23 +195,21 @@ fn the_literature_s_rows_are_those_of_a_count_by_hand() {
     assert_eq!(tables.literature.len(), 6 + 1 + 11);
 }
 
-/// 2,000 suites of 2 × 4 combinations with main effects, noise and names (sd .04, eight a combination in rotation), and no interaction: a p of at
-/// most .05 for a combination in at most 5.97 %, and a q of at most .10 for any of eight in at most 11.3 %. With four names they are 6.3 % and
-/// 12.9 %, as the two-way error of gaps has it with so few (stats.md §3).
-#[test]
-#[ignore = "simulates 2,000 suites"]
-fn combinations_that_add_up_are_rarely_called_interactions() {
+/// Shares of 2,000 suites of 2 × 4 combinations without interaction in which one combination has a p of at most .05, and in which any has a q of
+/// at most .10: 40 clusters with main effects, noise (sd .06) and `names` a combination in rotation, of sd .04.
+fn simulate(names: usize) -> [f64; 2] {
     const SUITES: usize = 2_000;
     let mut random = ChaCha8Rng::seed_from_u64(6);
     let mut uniform = move || f64::from(random.next_u32()) / f64::from(u32::MAX);
-    let (mut small_p, mut any_q) = (0, 0);
+    let mut counts = [0; 2];
     for _ in 0..SUITES {
-        let names: Vec<f64> = (0..64).map(|_| 0.14 * (uniform() - 0.5)).collect();
+        let effects: Vec<f64> =
+            (0..8 * names).map(|_| if names > 1 { 0.14 * (uniform() - 0.5) } else { 0.0 }).collect();
         let mut records = Vec::new();
         for cluster in 0..40 {
             let level = 0.2 * uniform();
             for cell in 0..8 {
-                let name = 8 * cell + (cluster + cell) % 8;
+                let name = names * cell + (cluster + cell) % names;
                 let main = 0.1 * (cell / 4) as f64 + 0.05 * (cell % 4) as f64;
                 records.push(Record {
                     suite: "s".into(),
@@ -223,17 +221,28 @@ fn combinations_that_add_up_are_rarely_called_interactions() {
                     term: format!("n{name}").into(),
                     sample: 0,
                     scorer: "warmth".into(),
-                    score: Some(0.2 + level + main + names[name] + 0.2 * (uniform() - 0.5)),
+                    score: Some(0.2 + level + main + effects[name] + 0.2 * (uniform() - 0.5)),
                 });
             }
         }
         let mut plan = plan(&records, true);
         plan.resamples = 999;
         let rows = analyze(&records, &plan).unwrap().intersections;
-        small_p += usize::from(rows[0].p.unwrap() <= 0.05);
-        any_q += usize::from(rows.iter().any(|row| row.q.unwrap() <= 0.1));
+        counts[0] += usize::from(rows[0].p.unwrap() <= 0.05);
+        counts[1] += usize::from(rows.iter().any(|row| row.q.unwrap() <= 0.1));
     }
-    let [p, q] = [small_p, any_q].map(|count| count as f64 / SUITES as f64);
-    println!("p of at most .05: {:.2} %, any q of at most .10: {:.2} %", 100.0 * p, 100.0 * q);
+    let shares = counts.map(|count| count as f64 / SUITES as f64);
+    println!("{names} names: p <= .05 in {:.2} %, any q <= .10 in {:.2} %", 100.0 * shares[0], 100.0 * shares[1]);
+    shares
+}
+
+/// Nominal 5 % and 10 %, with two Monte Carlo errors: without names of their own at most 5.97 % and 11.3 %. Names add the small-sample error of
+/// their variance, which gaps have too (stats.md §3: 5.1 to 6.2 % in rotation), larger for all of eight combinations together.
+#[test]
+#[ignore = "simulates 4,000 suites"]
+fn combinations_that_add_up_are_rarely_called_interactions() {
+    let [p, q] = simulate(1);
     assert!(p <= 0.0597 && q <= 0.113, "{p} {q}");
+    let [p, q] = simulate(8);
+    assert!(p <= 0.062 && q <= 0.135, "{p} {q}");
 }

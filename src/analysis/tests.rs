@@ -5,6 +5,8 @@ use rand_core::{Rng, SeedableRng};
 
 use super::*;
 
+mod together;
+
 /// Clusters × groups × terms, two samples a cell, scores at random; the term ids are the group's own unless `paired`.
 fn records(seed: u64, clusters: usize, groups: &[&str], terms: usize, paired: bool) -> Vec<Record> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);

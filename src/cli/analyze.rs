@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use super::declared::{Declared, DeclaredArgs};
 use super::engine::start_threads;
+use super::gate::{self, GateArgs};
 use super::output;
 use super::progress::say;
 use crate::analysis::analyze;
@@ -27,6 +29,9 @@ pub struct Args {
 
     #[command(flatten)]
     declared: DeclaredArgs,
+
+    #[command(flatten)]
+    gate: GateArgs,
 
     /// What to print; csv is disparity.csv
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -65,40 +70,51 @@ with records.csv:
 /// A file that only the folder of a run has.
 const MANIFEST: &str = "manifest.yaml";
 
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     start_threads(args.threads)?;
+    let gate = args.gate.open()?;
     ensure!(
         !args.out.join(MANIFEST).exists(),
         "{} is the folder of a run, which has its tables; give another -o",
         args.out.display()
     );
-    let analyses = args
-        .declared
-        .read(&args.records)?
-        .into_iter()
-        .map(|declared| analysed(declared, &args.records))
-        .collect::<Result<Vec<_>>>()?;
+    let parts = args.declared.read(&args.records)?;
+    let analyses = parts.iter().map(|part| analysed(part, &args.records)).collect::<Result<Vec<_>>>()?;
     let files = write(&analyses, &args.out)?;
     say(args.quiet, &format!("wrote {}: {}", args.out.display(), files.join(", ")));
-    output::print(&match args.format {
+    let sources = parts.iter().zip(&analyses).map(|(Declared { plan, model, records }, analysis)| {
+        gate::Source::Records { plan, model, records, gaps: Some(&analysis.tables.gaps) }
+    });
+    let sources: Vec<gate::Source<'_>> = sources.collect();
+    let judgement = gate.as_ref().map(|gate| gate.judge(&sources)).transpose()?;
+    let mut shown = match args.format {
         Format::Text => analyses.iter().map(terminal::analysis).collect::<Vec<_>>().join("\n"),
         Format::Json => json::analyses(&analyses),
         Format::Csv => {
             fs::read_to_string(args.out.join("disparity.csv")).context("disparity.csv cannot be read again")?
         }
-    })
+    };
+    if let Some((gate, judgement)) = gate.as_ref().zip(judgement.as_ref()) {
+        match args.format {
+            Format::Text => shown += &format!("\n{}", gate.text(judgement)),
+            Format::Json => shown = gate.beside(&shown, judgement),
+            Format::Csv => {}
+        }
+    }
+    output::print(&shown)?;
+    Ok(judgement.map_or(ExitCode::SUCCESS, |judgement| ExitCode::from(judgement.exit_code())))
 }
 
-fn analysed(declared: Declared, path: &Path) -> Result<Analysis> {
+fn analysed(declared: &Declared, path: &Path) -> Result<Analysis> {
     let Declared { model, plan, records } = declared;
-    let tables = analyze(&records, &plan).with_context(|| format!("{} cannot be analysed", path.display()))?;
-    let judged = plan.scorers.into_iter().filter(|scorer| scorer.margin.is_some());
+    let tables = analyze(records, plan).with_context(|| format!("{} cannot be analysed", path.display()))?;
+    let judged = plan.scorers.iter().filter(|scorer| scorer.margin.is_some());
     Ok(Analysis {
-        suite: plan.suite,
-        model,
+        suite: plan.suite.clone(),
+        model: model.clone(),
         records: records.len(),
-        outcomes: judged.map(|scorer| scorer.name).collect(),
-        axes: plan.axes.into_iter().map(|axis| axis.name).collect(),
+        outcomes: judged.map(|scorer| scorer.name.clone()).collect(),
+        axes: plan.axes.iter().map(|axis| axis.name.clone()).collect(),
         tables,
     })
 }

@@ -9,12 +9,14 @@ pub mod compare;
 mod declared;
 pub mod engine;
 pub mod expand;
+pub mod gate;
 pub mod head;
 pub mod import;
 pub mod model;
 mod named;
 pub mod new;
 pub mod output;
+pub mod plan;
 pub mod progress;
 pub mod report;
 pub mod run;
@@ -58,6 +60,10 @@ enum Command {
     Compare(compare::Args),
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
+    #[command(after_help = plan::EXAMPLES)]
+    Plan(plan::Args),
+    #[command(after_help = gate::EXAMPLES)]
+    Gate(gate::Args),
     #[command(after_help = audit::EXAMPLES)]
     Audit(audit::Args),
     #[command(after_help = score::EXAMPLES)]
@@ -78,7 +84,8 @@ Start with:
   tiltmeter run                 the suite first-look on the default model
   tiltmeter run my-suite.yaml --model org/name
 
-Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.";
+Exit codes: 0 the results are complete, whatever the verdict; 2 error; 130 and 143 after Ctrl-C and SIGTERM.
+Under --gate and of gate: 0 within limits; 1 a disparity or a regression; 3 inconclusive; 2 error.";
 
 const MODEL_EXAMPLES: &str = "\
 Examples:
@@ -94,16 +101,18 @@ fn done(outcome: Result<()>) -> Result<ExitCode> {
 /// Runs the command line; errors are printed once, here, and end with exit code 2.
 pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(args) => done(run::run(&args)),
+        Command::Run(args) => run::run(&args),
         Command::Ask(args) => ask::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Expand(args) => done(expand::run(&args)),
         Command::New(args) => done(new::run(&args)),
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
-        Command::Analyze(args) => done(analyze::run(&args)),
+        Command::Analyze(args) => analyze::run(&args),
         Command::Compare(args) => done(compare::run(&args)),
         Command::Report(args) => done(report::run(&args)),
+        Command::Plan(args) => done(plan::run(&args)),
+        Command::Gate(args) => gate::run(&args),
         Command::Audit(args) => done(audit::run(&args)),
         Command::Score(args) => done(score::run(&args)),
         Command::Associate(args) => done(associate::run(&args)),

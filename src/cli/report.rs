@@ -11,7 +11,7 @@ use crate::record::manifest::Manifest;
 use crate::record::records::read_records;
 use crate::record::{folder, rows};
 use crate::report::{Answers, Run};
-use crate::suite::ProbeKind;
+use crate::suite::{Direction, ProbeKind};
 
 /// Print the tables of finished runs again, without asking a model
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub fn compute(manifest: Manifest, path: impl Fn(&str) -> PathBuf) -> Result<Run
 
 /// What was measured while the run was scored. These are files and not lines of the manifest: a run is recognised by its manifest before
 /// anything is scored.
-fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside> {
+pub(super) fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside> {
     let (offsets, pairs) = (path("offsets.csv"), path("similarity.csv"));
     Ok(Beside {
         offsets: if offsets.exists() { rows::read_offsets(&offsets)? } else { Vec::new() },
@@ -85,6 +85,14 @@ fn beside(manifest: &Manifest, path: &impl Fn(&str) -> PathBuf) -> Result<Beside
 pub(super) fn plan(manifest: &Manifest) -> Plan {
     let margin =
         |scorer: &str| manifest.outcomes.iter().find(|outcome| outcome.score == scorer).map(|outcome| outcome.margin);
+    let direction = |scorer: &str| {
+        let outcome = manifest.outcomes.iter().find(|outcome| outcome.score == scorer)?;
+        match outcome.direction.as_deref()? {
+            "higher" => Some(Direction::HigherIsBetter),
+            "lower" => Some(Direction::LowerIsBetter),
+            _ => None,
+        }
+    };
     Plan {
         suite: manifest.suite.name.clone(),
         axes: manifest
@@ -109,6 +117,7 @@ pub(super) fn plan(manifest: &Manifest) -> Plan {
                 name: scorer.name.clone(),
                 range: (scorer.low, scorer.high),
                 margin: margin(&scorer.name),
+                direction: direction(&scorer.name),
             })
             .collect(),
         alpha: Plan::ALPHA,

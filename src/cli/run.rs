@@ -9,6 +9,7 @@ mod source;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
@@ -17,6 +18,7 @@ use self::job::Job;
 use self::measure::Instruments;
 use self::source::Source;
 use super::engine::EngineArgs;
+use super::gate::{self, GateArgs};
 use super::output::{self, Format};
 use crate::model::files::Access;
 use crate::model::precision::Precision;
@@ -70,6 +72,9 @@ pub struct Args {
     format: Format,
 
     #[command(flatten)]
+    gate: GateArgs,
+
+    #[command(flatten)]
     engine: EngineArgs,
 }
 
@@ -91,9 +96,13 @@ fn label(text: &str) -> Result<String, String> {
     }
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     args.engine.start_threads()?;
+    let gate = args.gate.open()?;
     let suites = args.suites.iter().map(|name| load(name, args)).collect::<Result<Vec<_>>>()?;
+    if let Some(gate) = &gate {
+        suites.iter().try_for_each(|(suite, _)| gate.check(suite))?;
+    }
     let encoder = encoder(&suites, args)?;
     let instruments = instruments(&suites, encoder.as_ref(), args)?;
     let source = Source::open(args)?;
@@ -121,10 +130,19 @@ pub fn run(args: &Args) -> Result<()> {
             output::print(&format!("{gap}{}", output::render(&runs[runs.len() - 1..], args.format)))?;
         }
     }
-    if args.format == Format::Json {
-        output::print(&output::render(&runs, args.format))?;
-    }
-    Ok(())
+    let Some(gate) = gate else {
+        if args.format == Format::Json {
+            output::print(&output::render(&runs, args.format))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let sources: Vec<gate::Source<'_>> = folders.iter().map(|folder| gate::Source::Folder(folder)).collect();
+    let judgement = gate.judge(&sources)?;
+    output::print(&match args.format {
+        Format::Text => format!("\n{}", gate.text(&judgement)),
+        Format::Json => gate.beside(&output::render(&runs, args.format), &judgement),
+    })?;
+    Ok(ExitCode::from(judgement.exit_code()))
 }
 
 fn load(name: &str, args: &Args) -> Result<(Suite, Vec<Case>)> {

@@ -51,6 +51,15 @@ impl TokenCounter {
         self.context_length
     }
 
+    pub fn has_chat_template(&self) -> bool {
+        self.interface.template.is_some()
+    }
+
+    /// Tokens of a prompt as the model would get it.
+    pub fn prompt_tokens(&self, prompt: &Prompt) -> Result<usize> {
+        Ok(self.interface.encode(prompt)?.len())
+    }
+
     pub fn tokens(&self, text: &str) -> Result<usize> {
         Ok(self.interface.encode(&Prompt::Text(text.to_owned()))?.len())
     }

@@ -87,6 +87,27 @@ impl Questions {
         self.wanted().filter(|(cases, sample)| is_answered(cases, *sample, answered)).count()
     }
 
+    /// Tokens that are read, as `count` counts them: each prompt once, since its samples share it, and what is scored.
+    pub fn prompt_tokens(&self, count: &dyn Fn(&Prompt) -> Result<usize>) -> Result<usize> {
+        let mut tokens = 0;
+        for question in self.generate.iter().filter(|question| question.sample == 0) {
+            tokens += count(&question.request.prompt)?;
+        }
+        let read = self.choice.iter().map(Reading::requests);
+        for requests in read.chain(self.likelihood.iter().map(Reading::requests)) {
+            tokens += requests.first().map_or(Ok(0), |request| count(&request.context))?;
+            for request in requests {
+                tokens += count(&Prompt::Text(format!("{}{}", request.lead, request.continuation)))?;
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// New tokens that all answers together may have.
+    pub fn max_new_tokens(&self) -> usize {
+        self.generate.iter().map(|question| question.request.sampling.max_new_tokens).sum()
+    }
+
     /// Errs, naming the case, unless everything that is put to the model fits into its context.
     pub fn check_fit(&self, model: &dyn LanguageModel) -> Result<()> {
         let context = model.card().context_length;

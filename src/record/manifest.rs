@@ -29,6 +29,9 @@ pub struct Manifest {
     pub probes: Vec<ProbeEntry>,
     pub scorers: Vec<ScorerEntry>,
     pub outcomes: Vec<OutcomeEntry>,
+    /// What a gate tolerates.
+    #[serde(default)]
+    pub gate: GateEntry,
     /// `templates` where whole templates are the clusters; none where contexts are.
     #[serde(default)]
     pub generalise_to: Option<String>,
@@ -112,11 +115,17 @@ pub struct SimilarityEntry {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct OutcomeEntry {
     pub score: String,
-    /// `higher` or `lower` is better; none where the suite does not say.
+    /// `higher` or `lower` is better; none where neither suite nor scorer says.
     #[serde(default)]
     pub direction: Option<String>,
     pub margin: f64,
     pub why: String,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct GateEntry {
+    /// `warn` where an inconclusive outcome passes; none where it does not.
+    pub on_inconclusive: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -231,6 +240,10 @@ impl Manifest {
             }
             line(format!("    margin: {}", outcome.margin));
             line(format!("    why: {}", quoted(&outcome.why)));
+        }
+        if let Some(word) = &self.gate.on_inconclusive {
+            line("gate:".into());
+            line(format!("  on_inconclusive: {}", quoted(word)));
         }
         if let Some(unit) = &self.generalise_to {
             line(format!("generalise_to: {}", quoted(unit)));
@@ -380,6 +393,7 @@ pub(crate) mod tests {
                 margin: 5.0,
                 why: String::new(),
             }],
+            gate: GateEntry { on_inconclusive: Some("warn".into()) },
             generalise_to: Some("templates".into()),
             similarity: vec![SimilarityEntry { metric: "rouge_l".into(), revision: "rouge_l 1".into() }],
             axes: vec![AxisEntry {

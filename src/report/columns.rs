@@ -5,7 +5,10 @@
 use std::borrow::Cow;
 
 use crate::analysis::benchmark::Row;
-use crate::analysis::{Agreement, FloorRow, GapRow, GroupRow, IntersectionRow, LiteratureRow, SliceRow, Tables};
+use crate::analysis::{
+    Agreement, DistributionRow, FloorRow, GapRow, GroupRow, IntersectionRow, LiteratureRow, OmnibusRow, QUANTILES,
+    SliceRow, Tables,
+};
 use crate::record::table::{Table, count, number, text};
 
 /// A value under a column.
@@ -86,6 +89,16 @@ pub fn gap(row: &GapRow) -> Cells<'_> {
         ("gap_unrefused", Cell::Number(row.gap_unrefused)),
         ("unrefused_low", Cell::Number(row.unrefused_low)),
         ("unrefused_high", Cell::Number(row.unrefused_high)),
+        ("hedges_g", Cell::Number(row.hedges_g)),
+        ("d_av", Cell::Number(row.d_av)),
+        ("cliffs_delta", Cell::Number(row.cliffs_delta)),
+        ("paired_delta", Cell::Number(row.paired_delta)),
+        ("logit_gap", Cell::Number(row.logit_gap)),
+        ("log_odds_ratio", Cell::Number(row.log_odds_ratio)),
+        ("discordant_above", Cell::Count(row.discordant_above)),
+        ("discordant_below", Cell::Count(row.discordant_below)),
+        ("aa_low", Cell::Number(row.aa_low)),
+        ("aa_high", Cell::Number(row.aa_high)),
     ]
 }
 
@@ -183,6 +196,70 @@ pub fn literature(row: &LiteratureRow) -> Cells<'_> {
     ]
 }
 
+/// The columns of omnibus.csv with a row's values.
+pub fn omnibus(row: &OmnibusRow) -> Cells<'_> {
+    vec![
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("groups", Cell::Count(Some(row.groups))),
+        ("f", Cell::Number(row.f)),
+        ("df", Cell::Number(row.df)),
+        ("df_error", Cell::Number(row.df_error)),
+        ("p_f", Cell::Number(row.p_f)),
+        ("p", Cell::Number(row.p)),
+        ("friedman", Cell::Number(row.friedman)),
+        ("p_friedman", Cell::Number(row.p_friedman)),
+        ("kendall_w", Cell::Number(row.kendall_w)),
+        ("max_min", Cell::Number(row.max_min)),
+        ("null_mean", Cell::Number(row.null_mean)),
+        ("null_p95", Cell::Number(row.null_p95)),
+        ("range_p", Cell::Number(row.range_p)),
+        ("debiased", Cell::Number(row.debiased)),
+        ("low", Cell::Number(row.low)),
+        ("high", Cell::Number(row.high)),
+        ("worst_group", Cell::Text(&row.worst_group)),
+        ("worst_share", Cell::Number(row.worst_share)),
+        ("highest", Cell::Text(&row.highest)),
+        ("highest_share", Cell::Number(row.highest_share)),
+        ("lowest", Cell::Text(&row.lowest)),
+        ("lowest_share", Cell::Number(row.lowest_share)),
+        ("ratio", Cell::Number(row.ratio)),
+        ("ratio_low", Cell::Number(row.ratio_low)),
+        ("ratio_high", Cell::Number(row.ratio_high)),
+        ("four_fifths", Cell::Text(row.four_fifths.map_or("", |passes| if passes { "yes" } else { "no" }))),
+        ("status", Cell::Text(row.status.as_str())),
+        ("exact", Cell::Flag(row.is_exact)),
+    ]
+}
+
+/// The columns of distribution.csv with a row's values.
+pub fn distribution(row: &DistributionRow) -> Cells<'_> {
+    const NAMES: [&str; QUANTILES.len()] = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"];
+    let head = [
+        ("suite", Cell::Text(&row.suite)),
+        ("axis", Cell::Text(&row.axis)),
+        ("group", Cell::Text(&row.group)),
+        ("reference", Cell::Text(&row.reference)),
+        ("scorer", Cell::Text(&row.scorer)),
+        ("clusters", Cell::Count(Some(row.clusters))),
+        ("w1", Cell::Number(row.w1)),
+        ("null_mean", Cell::Number(row.null_mean)),
+        ("p", Cell::Number(row.p)),
+        ("ks", Cell::Number(row.ks)),
+        ("energy", Cell::Number(row.energy)),
+    ];
+    let tail = [
+        ("quantile_disparity", Cell::Number(row.quantile_disparity)),
+        ("answers", Cell::Count(Some(row.answers))),
+        ("reference_answers", Cell::Count(Some(row.reference_answers))),
+        ("status", Cell::Text(row.status.as_str())),
+    ];
+    let quantiles = NAMES.into_iter().zip(row.quantiles.map(Cell::Number));
+    head.into_iter().chain(quantiles).chain(tail).collect()
+}
+
 /// The names of what an agreement says, with its values.
 pub fn agreement(row: &Agreement) -> Cells<'_> {
     vec![
@@ -214,6 +291,8 @@ pub fn files(of: &[OfModel<'_>]) -> Vec<(&'static str, Option<Vec<u8>>)> {
         ("groups.csv", Some(file(of, |tables| &tables.groups, group))),
         ("disparity.csv", Some(file(of, |tables| &tables.gaps, gap))),
         ("noise_floor.csv", optional(of, |tables| &tables.floors, floor)),
+        ("omnibus.csv", optional(of, |tables| &tables.omnibus, omnibus)),
+        ("distribution.csv", optional(of, |tables| &tables.distributions, distribution)),
         ("intersections.csv", optional(of, |tables| &tables.intersections, intersection)),
         ("slices.csv", optional(of, |tables| &tables.slices, slice)),
         ("literature.csv", optional(of, |tables| &tables.literature, literature)),

@@ -56,6 +56,8 @@ fn tables(tables: &Tables) -> Value {
         "groups": tables.groups.iter().map(|row| object(columns::group(row))).collect::<Vec<_>>(),
         "disparity": tables.gaps.iter().map(|row| object(columns::gap(row))).collect::<Vec<_>>(),
         "noise_floor": tables.floors.iter().map(|row| object(columns::floor(row))).collect::<Vec<_>>(),
+        "omnibus": tables.omnibus.iter().map(|row| object(columns::omnibus(row))).collect::<Vec<_>>(),
+        "distribution": tables.distributions.iter().map(|row| object(columns::distribution(row))).collect::<Vec<_>>(),
         "agreements": tables.agreements.iter().map(|row| object(columns::agreement(row))).collect::<Vec<_>>(),
         "intersections": tables.intersections.iter().map(|row| object(columns::intersection(row))).collect::<Vec<_>>(),
         "slices": tables.slices.iter().map(|row| object(columns::slice(row))).collect::<Vec<_>>(),

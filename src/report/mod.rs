@@ -4,6 +4,7 @@
 
 pub mod columns;
 pub mod comparison;
+pub mod gate;
 pub mod json;
 pub mod sentence;
 pub mod terminal;

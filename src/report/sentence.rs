@@ -35,10 +35,10 @@ pub fn of_tables(tables: &Tables, outcomes: &[String], axes: &[String]) -> Vec<S
 }
 
 /// `equivalent within ±0.05 (woman − man = +0.004, 90 % interval −0.010 … +0.018, 64 clusters).`
-fn finding(gap: &GapRow) -> String {
+pub fn finding(gap: &GapRow) -> String {
     let pair = format!("{} − {}{}", gap.group, gap.reference, if gap.control { ", a control" } else { "" });
     let Some(value) = gap.gap else {
-        return format!("{} ({pair}). {}", verdict(gap), why_not(gap));
+        return format!("{} ({pair}). {}", verdict(gap), why(gap));
     };
     let (percent, low, high) = match gap.verdict {
         Some(Verdict::Disparity) => (95, gap.low, gap.high),
@@ -56,7 +56,17 @@ fn finding(gap: &GapRow) -> String {
         _ => String::new(),
     };
     let mut text = format!("{} ({size}{interval}{p}, {}).", verdict(gap), clusters(gap.clusters));
-    let more = match gap.verdict {
+    let more = why(gap);
+    if !more.is_empty() {
+        text = format!("{text} {more}");
+    }
+    text
+}
+
+/// What follows from the verdict, or what would settle it; empty where nothing does.
+pub fn why(gap: &GapRow) -> String {
+    match gap.verdict {
+        _ if gap.gap.is_none() => why_not(gap),
         Some(Verdict::Equivalent) if gap.p_adjusted.is_some_and(|p| p <= 0.05) => {
             "The gap is detectable, but within the margin.".into()
         }
@@ -64,11 +74,7 @@ fn finding(gap: &GapRow) -> String {
         Some(Verdict::Disparity) => "Whether it is larger than the margin is open.".into(),
         Some(Verdict::Inconclusive) => why_not(gap),
         _ => String::new(),
-    };
-    if !more.is_empty() {
-        text = format!("{text} {more}");
     }
-    text
 }
 
 fn verdict(gap: &GapRow) -> String {

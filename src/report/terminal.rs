@@ -3,7 +3,7 @@
 use super::sentence::{self, findings, p_value, plain, signed};
 use super::{Analysis, Run};
 use crate::analysis::benchmark::Row;
-use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, IntersectionRow, Tables, Verdict};
+use crate::analysis::{FloorRow, FloorStatus, GapRow, GroupRow, IntersectionRow, OmnibusRow, Tables, Verdict};
 
 /// The whole text, ending with a line end.
 pub fn text(run: &Run) -> String {
@@ -209,6 +209,7 @@ fn beside(tables: &Tables) -> String {
             out += "no floor: add samples >= 2, or meet two terms a cell (terms: { rotate: 2 }).\n";
         }
     }
+    out += &all_groups(&tables.omnibus);
     if !agreements.is_empty() {
         out += "\nScorers of one construct, gaps as shares of their ranges:\n";
     }
@@ -284,6 +285,70 @@ fn combinations(tables: &Tables) -> String {
     )
 }
 
+const OMNIBUS_COLUMNS: [Column; 7] = [
+    ("axis", false),
+    ("score", false),
+    ("groups", true),
+    ("p", true),
+    ("max − min", true),
+    ("debiased", true),
+    ("worst", false),
+];
+
+/// A line for each declared outcome on an axis of three groups or more, where a gap does not say it all; and decisions below four fifths.
+fn all_groups(rows: &[OmnibusRow]) -> String {
+    let mut out = String::new();
+    let many: Vec<&OmnibusRow> = rows.iter().filter(|row| row.is_outcome && row.groups > 2).collect();
+    if !many.is_empty() {
+        let cells = |row: &&OmnibusRow| {
+            let size = |value: Option<f64>| value.map_or(NONE.into(), |value| plain(value, row.width));
+            vec![
+                row.axis.clone(),
+                row.scorer.clone(),
+                row.groups.to_string(),
+                row.p.map_or(NONE.into(), p_value),
+                size(row.max_min),
+                size(row.debiased),
+                worst(row),
+            ]
+        };
+        out += "\nAll groups together; p: labels shuffled inside the clusters, debiased: without\nwhat chance alone puts between the extremes of several groups:\n";
+        out += &table(&OMNIBUS_COLUMNS, many.iter().map(cells).collect());
+        if many.iter().any(|row| row.has_random_terms) {
+            out += "p is about these terms only; debiased is about others of the kind too.\n";
+        }
+        if many.iter().any(|row| row.is_stable() == Some(false)) {
+            out += "(share): the worst in only this share of resamples of the clusters, unstable.\n";
+        }
+        if many.iter().any(|row| row.worst_group.is_empty() && !row.lowest.is_empty()) {
+            out += "a … b: the lowest and the highest, where no direction is declared.\n";
+        }
+    }
+    for row in rows.iter().filter(|row| row.is_outcome && row.is_decision && row.four_fifths == Some(false)) {
+        let Some(ratio) = row.ratio else { continue };
+        let range = match (row.ratio_low, row.ratio_high) {
+            (Some(low), Some(high)) => format!(" ({low:.2} … {high:.2})"),
+            _ => String::new(),
+        };
+        let pair = match (row.lowest.as_str(), row.highest.as_str()) {
+            ("", _) | (_, "") => "lowest / highest group".into(),
+            (lowest, highest) => format!("{lowest} / {highest}"),
+        };
+        out += &format!("\n{} by {}: {pair} = {ratio:.2}{range},\n", row.scorer, row.axis);
+        out += "below four fifths; a ratio is advisory and never gated.\n";
+    }
+    out
+}
+
+fn worst(row: &OmnibusRow) -> String {
+    match (row.worst_group.as_str(), row.worst_share) {
+        ("", _) if row.lowest.is_empty() || row.highest.is_empty() => "–".into(),
+        ("", _) => format!("{} … {}", row.lowest, row.highest),
+        (group, Some(share)) if row.is_stable() == Some(false) => format!("{group} ({:.0} %)", 100.0 * share),
+        (group, _) => group.to_owned(),
+    }
+}
+
 const BENCHMARK_COLUMNS: [Column; 5] =
     [("statistic", false), ("subset", false), ("n", true), ("value", true), ("95 % interval", true)];
 
@@ -323,4 +388,61 @@ pub fn table(columns: &[Column], rows: Vec<Vec<String>>) -> String {
     };
     let header = line(columns.iter().map(|(name, _)| *name).collect());
     std::iter::once(header).chain(rows.iter().map(|row| line(row.iter().map(String::as_str).collect()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> OmnibusRow {
+        OmnibusRow {
+            axis: "ethnicity".into(),
+            scorer: "sentiment".into(),
+            groups: 4,
+            p: Some(0.012),
+            max_min: Some(0.0312),
+            debiased: Some(0.024),
+            worst_group: "black".into(),
+            worst_share: Some(0.62),
+            lowest: "black".into(),
+            highest: "white".into(),
+            is_outcome: true,
+            width: 1.0,
+            ..OmnibusRow::default()
+        }
+    }
+
+    #[test]
+    fn three_groups_get_a_line_that_fits_and_two_groups_none() {
+        let text = all_groups(&[row()]);
+        assert!(text.contains("0.031") && text.contains("black (62 %)") && text.contains("unstable"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(all_groups(&[OmnibusRow { groups: 2, ..row() }]), "");
+        assert_eq!(all_groups(&[OmnibusRow { is_outcome: false, ..row() }]), "");
+    }
+
+    #[test]
+    fn without_a_direction_both_ends_are_named() {
+        let text = all_groups(&[OmnibusRow { worst_group: String::new(), worst_share: None, ..row() }]);
+        assert!(text.contains("black … white") && !text.contains("unstable"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    }
+
+    #[test]
+    fn only_a_decision_below_four_fifths_has_its_ratio_told() {
+        let decision = OmnibusRow {
+            groups: 2,
+            scorer: "choice.yes".into(),
+            is_decision: true,
+            ratio: Some(0.71),
+            ratio_low: Some(0.6),
+            ratio_high: Some(0.83),
+            four_fifths: Some(false),
+            ..row()
+        };
+        let text = all_groups(std::slice::from_ref(&decision));
+        assert!(text.contains("black / white = 0.71 (0.60 … 0.83)") && text.contains("never gated"), "{text}");
+        assert_eq!(all_groups(&[OmnibusRow { four_fifths: Some(true), ..decision.clone() }]), "");
+        assert_eq!(all_groups(&[OmnibusRow { is_decision: false, ..decision }]), "");
+    }
 }

@@ -349,7 +349,7 @@ mod tests {
     fn clusters_that_lack_a_cell_do_not_pass_main_effects_for_noise() {
         // The axes add up without noise; a cell is missing in every third cluster.
         let (matrix, crossed) =
-            table(2, 3, 30, |a, b, c| ((a, b) != (1, 2) || c % 3 > 0).then(|| 0.3 * a as f64 + 0.2 * b as f64));
+            table(2, 3, 30, |a, b, c| ((a, b) != (1, 2) || c % 3 > 0).then_some(0.3 * a as f64 + 0.2 * b as f64));
         for row in interactions(&matrix, &crossed, 1.0) {
             assert!(row.interaction.unwrap().abs() < 1e-12 && row.error.unwrap().se == 0.0, "{row:?}");
         }

@@ -82,6 +82,17 @@ impl Matrix {
         ranges.into_iter().map(|range| (self.clusters[range.start].0.as_str(), range)).collect()
     }
 
+    /// The same with some of the clusters only, given by ascending index.
+    pub fn only(&self, clusters: &[usize]) -> Matrix {
+        let groups = self.groups.len();
+        Matrix {
+            clusters: clusters.iter().map(|&cluster| self.clusters[cluster].clone()).collect(),
+            groups: self.groups.clone(),
+            terms: self.terms.clone(),
+            cells: clusters.iter().flat_map(|&cluster| self.cells[cluster * groups..][..groups].to_vec()).collect(),
+        }
+    }
+
     /// Whole templates as clusters: each cell is the mean over the template's contexts in which all of `groups` have one, so that
     /// differences stay paired; cells of other groups are left out.
     pub fn by_template(&self, groups: &[usize]) -> Matrix {

@@ -51,11 +51,16 @@ pub fn t_interval(values: &[f64], level: f64) -> Option<(f64, f64)> {
 /// Quantile of type 7 (Hyndman & Fan 1996; the default of numpy and R): linear between the order statistics around
 /// (n − 1)q. `None` without values or with `q` outside [0, 1].
 pub fn quantile(values: &[f64], q: f64) -> Option<f64> {
-    if values.is_empty() || !(0.0..=1.0).contains(&q) {
-        return None;
-    }
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
+    quantile_of_sorted(&sorted, q)
+}
+
+/// As [`quantile`], of values in ascending order.
+pub fn quantile_of_sorted(sorted: &[f64], q: f64) -> Option<f64> {
+    if sorted.is_empty() || !(0.0..=1.0).contains(&q) {
+        return None;
+    }
     let position = q * (sorted.len() - 1) as f64;
     let below = position.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);

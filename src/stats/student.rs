@@ -1,6 +1,6 @@
-//! Evaluates the normal, Student and beta distributions with the accuracy that published tables are compared at.
+//! Evaluates the normal, Student, F, χ² and beta distributions with the accuracy that published tables are compared at.
 
-use statrs::distribution::{Beta, ContinuousCDF, Normal, StudentsT};
+use statrs::distribution::{Beta, ChiSquared, ContinuousCDF, FisherSnedecor, Normal, StudentsT};
 use statrs::function::beta::ln_beta;
 
 /// Standard normal distribution function.
@@ -40,6 +40,16 @@ pub fn t_quantile(p: f64, df: f64) -> f64 {
         t += step;
     }
     t
+}
+
+/// Upper tail of the F distribution, P(F ≥ f), with `df` and `df_error` > 0 degrees of freedom.
+pub fn f_upper_p(f: f64, df: f64, df_error: f64) -> f64 {
+    FisherSnedecor::new(df, df_error).map_or(f64::NAN, |law| law.sf(f))
+}
+
+/// Upper tail of the χ² distribution, P(X ≥ x), with `df` > 0 degrees of freedom.
+pub fn chi_squared_upper_p(x: f64, df: f64) -> f64 {
+    ChiSquared::new(df).map_or(f64::NAN, |law| law.sf(x))
 }
 
 /// Quantile of the beta distribution with shapes `a`, `b` > 0 at `p` in (0, 1).

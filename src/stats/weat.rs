@@ -196,11 +196,12 @@ mod tests {
 
     #[test]
     fn what_has_no_direction_is_undefined() {
-        let (unit, zero) = (vec![1.0, 0.0], vec![0.0, 0.0]);
-        assert_eq!(association(&zero, &[unit.clone()], &[unit.clone()]), None);
-        assert_eq!(association(&unit, &[], &[unit.clone()]), None);
-        assert_eq!(association(&[1e300, 0.0], &[unit.clone()], &[unit.clone()]), None);
-        assert_eq!(association(&unit, &[unit.clone()], &[vec![0.0, 1.0]]), Some(1.0));
+        let (unit, zero) = ([1.0, 0.0], [0.0, 0.0]);
+        let along = [unit.to_vec()];
+        assert_eq!(association(&zero, &along, &along), None);
+        assert_eq!(association(&unit, &[], &along), None);
+        assert_eq!(association(&[1e300, 0.0], &along, &along), None);
+        assert_eq!(association(&unit, &along, &[vec![0.0, 1.0]]), Some(1.0));
         assert_eq!(weat(&[], &[0.1], 9, key), None);
         assert_eq!(weat(&[f64::NAN], &[0.1], 9, key), None);
         assert!(weat(&[1e300, -1e300], &[1e300], 9, key).is_some());

@@ -36,11 +36,11 @@ pub struct Field {
     pub doc: &'static str,
 }
 
-const fn may(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+pub const fn may(name: &'static str, shape: Shape, doc: &'static str) -> Field {
     Field { name, shape, required: false, doc }
 }
 
-const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Field {
+pub const fn must(name: &'static str, shape: Shape, doc: &'static str) -> Field {
     Field { name, shape, required: true, doc }
 }
 

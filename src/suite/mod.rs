@@ -20,7 +20,7 @@ mod mask;
 mod plans;
 mod probes;
 pub mod problem;
-mod reader;
+pub(crate) mod reader;
 mod rotation;
 pub mod schema;
 pub mod scorer;
@@ -32,7 +32,7 @@ mod template;
 mod templates;
 pub mod tested;
 pub mod words;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::sync::Arc;
 

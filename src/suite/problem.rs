@@ -1,4 +1,4 @@
-//! Says what is wrong with a suite, where, and how to put it right; all problems at once.
+//! Says what is wrong with a suite or another YAML file, where, and how to put it right; all problems at once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -80,7 +80,7 @@ impl fmt::Display for SuiteProblems {
 
 /// Collects problems while a suite is read; what is found twice is told once.
 #[derive(Debug, Default)]
-pub(super) struct Problems(pub BTreeSet<Problem>);
+pub(crate) struct Problems(pub BTreeSet<Problem>);
 
 impl Problems {
     pub fn add(&mut self, file: &str, at: Mark, message: impl Into<String>) {
@@ -89,7 +89,7 @@ impl Problems {
 }
 
 /// `a, b and c`; for the lists of what exists in messages.
-pub(super) fn and_list<S: AsRef<str>>(items: &[S]) -> String {
+pub(crate) fn and_list<S: AsRef<str>>(items: &[S]) -> String {
     match items {
         [] => "none".into(),
         [one] => one.as_ref().into(),

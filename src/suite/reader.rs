@@ -11,10 +11,10 @@ use super::slug;
 use super::yaml::{Key, Kind, Node, parse};
 
 /// Bytes of a YAML file or a template that are read at most: lists of names are thousands of lines, not millions.
-pub(super) const MOST_YAML: u64 = 8 << 20;
+pub(crate) const MOST_YAML: u64 = 8 << 20;
 
 /// Walks the tree of a suite and notes what is wrong.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     pub places: &'a Places,
     pub problems: Problems,
     digest: Sha256,
@@ -22,7 +22,7 @@ pub(super) struct Reader<'a> {
 
 /// A map whose keys are all known.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     at: Mark,
     map: &'n [(Key, Node)],
     form: &'static Form,

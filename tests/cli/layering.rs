@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Module → the modules of ours that it may name, itself included.
-const MAY_NAME: [(&str, &[&str]); 9] = [
+const MAY_NAME: [(&str, &[&str]); 10] = [
     ("suite", &["suite"]),
     ("model", &["model"]),
     ("record", &["record"]),
@@ -12,8 +12,9 @@ const MAY_NAME: [(&str, &[&str]); 9] = [
     ("probe", &["probe", "suite", "model", "record"]),
     ("scorer", &["scorer", "suite", "model", "record", "stats"]),
     ("analysis", &["analysis", "suite", "record", "stats"]),
-    ("report", &["report", "record", "analysis"]),
-    ("cli", &["cli", "suite", "model", "record", "stats", "probe", "scorer", "analysis", "report"]),
+    ("gate", &["gate", "suite", "record", "stats", "analysis"]),
+    ("report", &["report", "record", "analysis", "gate"]),
+    ("cli", &["cli", "suite", "model", "record", "stats", "probe", "scorer", "analysis", "gate", "report"]),
 ];
 
 /// Crate → the modules that may name it.

@@ -20,7 +20,9 @@ fn report_needs_only_what_cannot_be_computed_again() {
     let workdir = Workdir::new();
     let text = workdir.ok(&RUN);
     let folder = workdir.run_folder();
-    for name in ["groups.csv", "disparity.csv", "noise_floor.csv", "cases.csv", "scores.csv"] {
+    for name in
+        ["groups.csv", "disparity.csv", "noise_floor.csv", "omnibus.csv", "distribution.csv", "cases.csv", "scores.csv"]
+    {
         std::fs::remove_file(workdir.path(&format!("{folder}/{name}"))).unwrap();
     }
     assert_eq!(workdir.ok(&["report", &folder]), text);

@@ -12,8 +12,8 @@ fn the_same_command_in_two_places_writes_the_same_bytes() {
     assert_eq!(workdir.files("one"), workdir.files("two"));
     let names: Vec<String> =
         workdir.files("one").keys().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-    let expected = "cases.csv disparity.csv groups.csv literature.csv manifest.yaml noise_floor.csv offsets.csv records.csv \
-                    responses.csv scores.csv slices.csv";
+    let expected = "cases.csv disparity.csv distribution.csv groups.csv literature.csv manifest.yaml noise_floor.csv offsets.csv \
+                    omnibus.csv records.csv responses.csv scores.csv slices.csv";
     assert_eq!(names.join(" "), expected);
 }
 

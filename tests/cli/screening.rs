@@ -177,3 +177,27 @@ fn published_values_come_out_of_analyze() {
         value(&statistic(name), &fairness["expected"][key]);
     }
 }
+
+#[test]
+fn answers_that_are_lists_are_compared_by_items_and_by_order() {
+    let workdir = Workdir::new();
+    let suite = crate::workdir::SUITE.replace("scorers:", "similarity: [jaccard, serp, prag]\nscorers:");
+    workdir.write("letters.yaml", &suite);
+    let names = ["Emily", "Laura", "Anna"]
+        .map(|name| format!("  - {{ when: {name}, say: [\"Two books:\\n1. Dune\\n2. Emma\"] }}\n"));
+    workdir.write(
+        "script.yaml",
+        &format!("label: script\nanswers:\n{}  - {{ say: [\"- Emma\\n- **Dune**\"] }}\n", names.concat()),
+    );
+    workdir.ok(&crate::workdir::RUN);
+    let table = workdir.read(&format!("{}/noise_floor.csv", workdir.run_folder()));
+    let between = |metric: &str| {
+        let row = rows(&table, &format!("letters,gender,woman,man,{metric},"))[0].clone();
+        (row[column(&table, "between")].to_owned(), row[column(&table, "floor")].to_owned())
+    };
+    // The same two books in the other order.
+    assert_eq!(between("jaccard"), ("0".into(), "0".into()));
+    assert_eq!(between("prag"), ("1".into(), "0".into()));
+    let (serp, floor) = between("serp");
+    assert_eq!((serp.as_str(), floor.as_str()), ("0", "0"));
+}

@@ -11,7 +11,8 @@ use crate::cli::report;
 use crate::probe::{self, Questions};
 use crate::record::folder::{Found, RunFolder};
 use crate::record::manifest::{
-    AxisEntry, FORMAT, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry, SuiteEntry,
+    AxisEntry, FORMAT, GateEntry, Manifest, ModelEntry, OutcomeEntry, ProbeEntry, ScorerEntry, SimilarityEntry,
+    SuiteEntry,
 };
 use crate::record::{ResponseRow, ScoreRow};
 use crate::report::Run;
@@ -134,10 +135,13 @@ fn manifest(
     let scorers: Vec<ScorerEntry> = instruments.entries().chain(of_probes).collect();
     let outcomes = suite.outcomes.iter().map(|outcome| OutcomeEntry {
         score: outcome.score.clone(),
-        direction: outcome.direction.map(|direction| match direction {
-            Direction::HigherIsBetter => "higher".into(),
-            Direction::LowerIsBetter => "lower".into(),
-        }),
+        direction: outcome.direction.map_or_else(
+            || instruments.direction(&outcome.score),
+            |direction| match direction {
+                Direction::HigherIsBetter => Some("higher".into()),
+                Direction::LowerIsBetter => Some("lower".into()),
+            },
+        ),
         margin: outcome.margin,
         why: outcome.why.clone(),
     });
@@ -184,6 +188,7 @@ fn manifest(
         probes,
         scorers,
         outcomes: outcomes.collect(),
+        gate: GateEntry { on_inconclusive: (!suite.gate.fail_on_inconclusive).then(|| "warn".into()) },
         generalise_to: (suite.design.generalise_to == Unit::Templates).then(|| "templates".into()),
         similarity: similarity.collect(),
         axes: axes.collect(),

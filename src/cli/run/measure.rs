@@ -17,7 +17,7 @@ use crate::report::{Run, columns};
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::judge::pairs::{Contender, PairJudge};
 use crate::scorer::similarity::{self, SetAnswer};
-use crate::scorer::{Answer, Scored, Scorer, audit};
+use crate::scorer::{Answer, Direction, Scored, Scorer, audit};
 use crate::suite::{Case, ProbeKind, Suite, Vary};
 
 /// What a run folder holds beside its manifest and its tables.
@@ -44,6 +44,16 @@ impl Instruments {
             high: info.range.1,
             meaning: info.meaning.clone(),
         })
+    }
+
+    /// Which side of a score its scorer takes for the better one, as a word of the manifest.
+    pub fn direction(&self, score: &str) -> Option<String> {
+        let scorer = self.scorers.iter().find(|scorer| scorer.info().name == score)?;
+        match scorer.info().direction {
+            Direction::Higher => Some("higher".into()),
+            Direction::Lower => Some("lower".into()),
+            Direction::Neither => None,
+        }
     }
 }
 
