@@ -13,7 +13,7 @@ use super::gate::{self, GateArgs};
 use super::output;
 use super::progress::say;
 use crate::analysis::analyze;
-use crate::report::{Analysis, columns, json, terminal};
+use crate::report::{Analysis, columns, gate as gate_text, json, terminal};
 
 /// Compute gaps, intervals and verdicts from scored records of any origin
 #[derive(Debug, clap::Args)]
@@ -94,10 +94,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             fs::read_to_string(args.out.join("disparity.csv")).context("disparity.csv cannot be read again")?
         }
     };
-    if let Some((gate, judgement)) = gate.as_ref().zip(judgement.as_ref()) {
+    if let Some(judgement) = &judgement {
         match args.format {
-            Format::Text => shown += &format!("\n{}", gate.text(judgement)),
-            Format::Json => shown = gate.beside(&shown, judgement),
+            Format::Text => shown += &format!("\n{}", gate_text::text(judgement)),
+            Format::Json => shown = gate_text::beside(&shown, judgement),
             Format::Csv => {}
         }
     }

@@ -3,8 +3,10 @@
 mod differences;
 mod versions;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
@@ -12,11 +14,13 @@ use clap::ValueEnum;
 use self::versions::{Input, OfSuite, names};
 use super::declared::DeclaredArgs;
 use super::engine::start_threads;
+use super::gate::GateArgs;
 use super::output;
 use super::progress::say;
 use crate::analysis::Plan;
 use crate::analysis::compare::{ComparisonRow, Version, check_same_design, compare};
 use crate::report::comparison::{self, Comparison, Differences, VersionRow};
+use crate::report::gate as gate_text;
 
 /// Say whether a candidate tilts more than the version before it, on the same prompts
 #[derive(Debug, clap::Args)]
@@ -35,6 +39,9 @@ pub struct Args {
 
     #[command(flatten)]
     declared: DeclaredArgs,
+
+    #[command(flatten)]
+    gate: GateArgs,
 
     /// What to print; csv is comparison.csv
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -69,20 +76,32 @@ Examples:
 const ROWS: &str = "comparison.csv";
 const VERSIONS: &str = "versions.csv";
 
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args) -> Result<ExitCode> {
     start_threads(args.threads)?;
+    let gate = args.gate.open()?;
     if let Some(out) = &args.out {
         ensure!(!out.join("manifest.yaml").exists(), "{} is the folder of a run; give another -o", out.display());
     }
-    let found = compared(args)?;
+    let (found, warning) = compared(args)?;
+    let warns = |row: &ComparisonRow| warning.contains(&(row.candidate.clone(), row.suite.clone()));
+    let judgement = gate.as_ref().map(|gate| gate.judge_changes(&found.rows, warns)).transpose()?;
     if let Some(out) = &args.out {
         write(&found, out, args.quiet)?;
     }
-    match args.format {
-        Format::Text => output::print(&comparison::text(&found)),
-        Format::Json => output::print(&comparison::document(&found)),
-        Format::Csv => output::print_bytes(&comparison::write_rows(&found.rows)),
+    let mut shown = match args.format {
+        Format::Text => comparison::text(&found),
+        Format::Json => comparison::document(&found),
+        Format::Csv => String::from_utf8(comparison::write_rows(&found.rows))?,
+    };
+    if let Some(judgement) = &judgement {
+        match args.format {
+            Format::Text => shown += &format!("\n{}", gate_text::text(judgement)),
+            Format::Json => shown = gate_text::beside(&shown, judgement),
+            Format::Csv => {}
+        }
     }
+    output::print(&shown)?;
+    Ok(judgement.map_or(ExitCode::SUCCESS, |judgement| ExitCode::from(judgement.exit_code())))
 }
 
 /// Two versions of one suite that may be compared.
@@ -94,8 +113,11 @@ struct Pair<'a> {
     differences: Vec<String>,
 }
 
+/// Candidates with those of their suites that let an inconclusive outcome pass a gate.
+type Warning = BTreeSet<(String, String)>;
+
 /// Everything is read and everything that can be refused is refused before anything is computed.
-fn compared(args: &Args) -> Result<Comparison> {
+fn compared(args: &Args) -> Result<(Comparison, Warning)> {
     let paths: Vec<&Path> = [&args.base].into_iter().chain(&args.candidates).map(PathBuf::as_path).collect();
     let names = names(&paths);
     let base = Input::read(&args.base, names[0].clone(), &args.declared)?;
@@ -117,13 +139,18 @@ fn compared(args: &Args) -> Result<Comparison> {
         }
     }
     let mut found = Comparison { names: names.clone(), ..Comparison::default() };
+    let mut warning = Warning::new();
     for pair in pairs {
+        let manifest = pair.candidate.run.as_ref().map(|(_, manifest)| manifest);
+        if manifest.is_some_and(|manifest| manifest.gate.on_inconclusive.is_some()) {
+            warning.insert((pair.name.to_owned(), pair.plan.suite.clone()));
+        }
         add(&mut found, pair)?;
     }
     let order = |name: &str| names.iter().position(|other| other == name);
     found.rows.sort_by(|a, b| (of_row(a), order(&a.candidate)).cmp(&(of_row(b), order(&b.candidate))));
     found.versions.sort_by(|a, b| (of_gap(a), order(&a.version)).cmp(&(of_gap(b), order(&b.version))));
-    Ok(found)
+    Ok((found, warning))
 }
 
 fn of_row(row: &ComparisonRow) -> [&str; 4] {

@@ -9,12 +9,13 @@ use clap::ValueEnum;
 
 use super::declared::{Declared, DeclaredArgs};
 use super::{output, report};
+use crate::analysis::compare::{ChangeVerdict, ComparisonRow};
 use crate::analysis::{self, Beside, GapRow, Plan};
 use crate::date::Date;
-use crate::gate::{self, Entry, Family, Finding, Judgement, OnInconclusive, Policy};
+use crate::gate::{self, Entry, Family, Finding, Judgement, OnInconclusive, Policy, change};
 use crate::record::manifest::Manifest;
 use crate::record::{Record, folder, records};
-use crate::report::{gate as shown, sentence};
+use crate::report::{comparison, gate as shown, sentence};
 
 /// Say by the exit code whether finished runs are within the limits that were declared
 #[derive(Debug, clap::Args)]
@@ -132,8 +133,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     match args.format {
-        Format::Text => output::print(&gate.text(&judgement))?,
-        Format::Json => output::print(&format!("{:#}\n", shown::json(&judgement, gate.family())))?,
+        Format::Text => output::print(&shown::text(&judgement))?,
+        Format::Json => output::print(&format!("{:#}\n", shown::json(&judgement)))?,
         Format::Csv => output::print_bytes(&shown::csv(&judgement))?,
     }
     Ok(ExitCode::from(judgement.exit_code()))
@@ -183,7 +184,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn family(&self) -> Family {
+    fn family(&self) -> Family {
         self.family.or(self.policy.family).unwrap_or_default()
     }
 
@@ -214,23 +215,29 @@ impl Gate {
             Finding::of_gap(gap, &entry.model, entry.warns, sentence::finding(gap), sentence::why(gap))
         };
         let findings = entries.iter().flat_map(|entry| entry.gaps.iter().filter_map(|gap| finding(entry, gap)));
-        let mut judgement = self.judge_findings(findings.collect());
+        let mut judgement = self.judge_findings(findings.collect(), family);
         judgement.warnings.extend(notes);
         Ok(judgement)
     }
 
-    pub fn text(&self, judgement: &Judgement) -> String {
-        shown::text(judgement, self.family())
+    /// Changes between versions; `warns` says of a row whether its suite lets an inconclusive outcome pass.
+    ///
+    /// # Errors
+    /// As [`change::counted`].
+    pub fn judge_changes(&self, rows: &[ComparisonRow], warns: impl Fn(&ComparisonRow) -> bool) -> Result<Judgement> {
+        let finding = |row: &ComparisonRow| {
+            let why = match row.verdict {
+                Some(ChangeVerdict::Inconclusive) => comparison::why_not(row),
+                _ => String::new(),
+            };
+            Finding::of_change(row, warns(row), comparison::finding(row), why)
+        };
+        let rows = change::counted(rows, &self.policy)?;
+        Ok(self.judge_findings(rows.into_iter().filter_map(finding).collect(), Family::Suite))
     }
 
-    /// The JSON document of a command with what the gate says of it.
-    pub fn beside(&self, document: &str, judgement: &Judgement) -> String {
-        shown::beside(document, judgement, self.family())
-    }
-
-    /// For findings that have their verdicts, such as changes between versions.
-    pub fn judge_findings(&self, findings: Vec<Finding>) -> Judgement {
-        gate::judge(findings, &self.policy, self.on_inconclusive, self.today)
+    fn judge_findings(&self, findings: Vec<Finding>, family: Family) -> Judgement {
+        gate::judge(findings, &self.policy, family, self.on_inconclusive, self.today)
     }
 }
 

@@ -109,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Import(args) => done(import::run(&args)),
         Command::Schema(args) => done(schema::run(&args)),
         Command::Analyze(args) => analyze::run(&args),
-        Command::Compare(args) => done(compare::run(&args)),
+        Command::Compare(args) => compare::run(&args),
         Command::Report(args) => done(report::run(&args)),
         Command::Plan(args) => done(plan::run(&args)),
         Command::Gate(args) => gate::run(&args),

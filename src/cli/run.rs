@@ -22,6 +22,7 @@ use super::gate::{self, GateArgs};
 use super::output::{self, Format};
 use crate::model::files::Access;
 use crate::model::precision::Precision;
+use crate::report::gate as gate_text;
 use crate::scorer::encoder::TextEncoder;
 use crate::scorer::{self, Setting};
 use crate::suite::expand::expand;
@@ -139,8 +140,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let sources: Vec<gate::Source<'_>> = folders.iter().map(|folder| gate::Source::Folder(folder)).collect();
     let judgement = gate.judge(&sources)?;
     output::print(&match args.format {
-        Format::Text => format!("\n{}", gate.text(&judgement)),
-        Format::Json => gate.beside(&output::render(&runs, args.format), &judgement),
+        Format::Text => format!("\n{}", gate_text::text(&judgement)),
+        Format::Json => gate_text::beside(&output::render(&runs, args.format), &judgement),
     })?;
     Ok(ExitCode::from(judgement.exit_code()))
 }

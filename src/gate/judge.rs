@@ -1,6 +1,6 @@
 //! Turns findings into outcomes, waives what the policy waives, and says what the whole comes to.
 
-use super::policy::{OnInconclusive, Policy, Waiver};
+use super::policy::{Family, OnInconclusive, Policy, Waiver};
 use crate::analysis::{GapRow, Status, Verdict};
 use crate::date::Date;
 
@@ -118,6 +118,8 @@ pub struct Judgement {
     pub rows: Vec<Row>,
     /// What is odd about the waivers.
     pub warnings: Vec<String>,
+    /// What p was adjusted over.
+    pub family: Family,
 }
 
 impl Judgement {
@@ -141,7 +143,7 @@ impl Judgement {
     }
 }
 
-/// Judges findings under a policy on a day.
+/// Judges findings, whose p are adjusted over `family`, under a policy on a day.
 ///
 /// A waiver covers a finding that does not pass: a disparity or a regression, or one that stays inconclusive although it was
 /// measured. A missing group, fewer than two clusters, scores that are missing unequally and a failed control are faults of
@@ -149,6 +151,7 @@ impl Judgement {
 pub fn judge(
     findings: Vec<Finding>,
     policy: &Policy,
+    family: Family,
     on_inconclusive: Option<OnInconclusive>,
     today: Date,
 ) -> Judgement {
@@ -178,7 +181,7 @@ pub fn judge(
         .collect();
     rows.sort_by(|a, b| key(&a.finding).cmp(&key(&b.finding)));
     let warnings = policy.waivers.iter().zip(&uses).filter_map(|(waiver, used)| used.warning(waiver)).collect();
-    Judgement { rows, warnings }
+    Judgement { rows, warnings, family }
 }
 
 fn key(finding: &Finding) -> [&str; 6] {

@@ -4,6 +4,7 @@
 //! verdict anew, `judge` turns verdicts into outcomes. Nothing passes for want of data: what cannot be told is
 //! inconclusive, and an inconclusive gate does not pass unless the policy says that it only warns.
 
+pub mod change;
 mod family;
 mod judge;
 mod policy;

@@ -50,7 +50,7 @@ fn judged(mut entries: Vec<Entry>, policy: &Policy, family: Family, today: &str)
     settle(&mut entries, policy, family).unwrap();
     let finding = |gap: &GapRow| Finding::of_gap(gap, "m", false, String::new(), String::new());
     let findings = entries.iter().flat_map(|entry| entry.gaps.iter().filter_map(finding)).collect();
-    judge(findings, policy, None, day(today))
+    judge(findings, policy, family, None, day(today))
 }
 
 fn verdict(entries: Vec<Entry>, yaml: &str) -> Outcome {

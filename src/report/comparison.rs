@@ -5,6 +5,7 @@ mod sentence;
 use serde_json::{Value, json};
 
 use self::sentence::findings;
+pub use self::sentence::{finding, why_not};
 use super::columns::{Cell, Cells, write};
 use super::json::object;
 use super::sentence::{plain, signed};

@@ -39,7 +39,7 @@ pub fn csv(judgement: &Judgement) -> Vec<u8> {
 }
 
 /// `{verdict, exit_code, family, outcomes, warnings}`; the columns of gate.csv, with the waivers whole.
-pub fn json(judgement: &Judgement, family: Family) -> Value {
+pub fn json(judgement: &Judgement) -> Value {
     let row = |row: &Row| {
         let mut value = object(columns(row));
         value["only_warns"] = json!(row.only_warns());
@@ -54,22 +54,22 @@ pub fn json(judgement: &Judgement, family: Family) -> Value {
     json!({
         "verdict": judgement.verdict().as_str(),
         "exit_code": judgement.exit_code(),
-        "family": match family { Family::All => "all", Family::Suite => "suite" },
+        "family": match judgement.family { Family::All => "all", Family::Suite => "suite" },
         "outcomes": judgement.rows.iter().map(row).collect::<Vec<_>>(),
         "warnings": judgement.warnings,
     })
 }
 
 /// A JSON document of ours with what a gate says of it under `gate`.
-pub fn beside(document: &str, judgement: &Judgement, family: Family) -> String {
+pub fn beside(document: &str, judgement: &Judgement) -> String {
     let mut document: Value = serde_json::from_str(document).expect("what was written as JSON is read as JSON");
-    document["gate"] = json(judgement, family);
+    document["gate"] = json(judgement);
     format!("{document:#}\n")
 }
 
 /// What failed, what is open and what would settle it, what is waived; the last line has the verdict.
-pub fn text(judgement: &Judgement, family: Family) -> String {
-    let over = match family {
+pub fn text(judgement: &Judgement) -> String {
+    let over = match judgement.family {
         Family::All => "all of them",
         Family::Suite => "those of each run",
     };

@@ -17,13 +17,17 @@ fn every_command_explains_itself() {
         &["model", "fetch"],
         &["model", "inspect"],
         &["ask"],
+        &["gate"],
+        &["plan"],
         &["head"],
         &["head", "train"],
     ] {
         let help = workdir.ok(&[command, &["--help"]].concat());
         assert!(help.contains("Usage: tiltmeter"), "{help}");
     }
-    for command in ["run", "ask", "check", "expand", "new", "schema", "report", "score", "model", "head"] {
+    for command in
+        ["run", "ask", "check", "expand", "new", "schema", "report", "score", "model", "head", "gate", "plan"]
+    {
         let help = workdir.ok(&[command, "--help"]);
         assert!(help.contains("Examples:\n  tiltmeter"), "{help}");
     }

@@ -211,3 +211,26 @@ fn a_faulty_policy_is_an_error_that_names_every_place() {
     workdir.write("gate.yaml", "outcomes: [{ score: lenght }]\n");
     assert!(workdir.error(&["gate", "clean", "--policy", "gate.yaml"]).contains("score lenght fits no outcome"));
 }
+
+#[test]
+fn a_regression_fails_and_an_improvement_passes() {
+    let workdir = workdir();
+    run(&workdir, "clean", &[]);
+    run(&workdir, "biased", &[]);
+    let compared = |base: &str, candidate: &str, more: &[&str]| {
+        ended(&workdir, &[&["compare", base, candidate, "--quiet"], more].concat())
+    };
+    assert_eq!(compared("clean", "biased", &[]).0, Some(0), "without a gate the verdict sets no code");
+    let (code, text) = compared("clean", "biased", &["--gate"]);
+    assert_eq!((code, last_line(&text)), (Some(1), "gate: fail: 1 fail, 1 pass"), "{text}");
+    assert_eq!(compared("biased", "clean", &["--gate"]).0, Some(0));
+    assert_eq!(compared("biased", "biased", &["--gate"]).0, Some(0));
+    workdir.write("gate.yaml", POLICY);
+    let waived = ["--gate", "--policy", "gate.yaml", "--today", "2026-01-01", "--format", "json"];
+    let (code, text) = compared("clean", "biased", &waived);
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &document["gate"]["outcomes"][0]["outcome"]), (Some(0), &serde_json::json!("waived")));
+    workdir.write("gate.yaml", "outcomes: [{ score: length, margin: 9 }]\n");
+    let message = workdir.error(&["compare", "clean", "biased", "--gate", "--policy", "gate.yaml"]);
+    assert!(message.contains("gate.yaml:1:12: a comparison has the margins"), "{message}");
+}

@@ -31,7 +31,7 @@ pub fn findings(rows: &[&ComparisonRow]) -> Vec<String> {
 
 /// `regression: woman − man went from +0.010 to +0.080 (change +0.070, 95 % interval +0.049 … +0.101, 64 clusters; adjusted p of a larger
 /// gap <0.001).`
-fn finding(row: &ComparisonRow) -> String {
+pub fn finding(row: &ComparisonRow) -> String {
     let pair = format!("{} − {}{}", row.group, row.reference, if row.control { ", a control," } else { "" });
     let verdict = row.verdict.map_or("no verdict".into(), word);
     let (Some(base), Some(candidate), Some(did)) = (row.gap_base, row.gap_candidate, row.did) else {
@@ -95,7 +95,7 @@ fn word(verdict: ChangeVerdict) -> String {
 const PILOT: usize = 20;
 
 /// What stands in the way of a verdict, and what would settle it.
-fn why_not(row: &ComparisonRow) -> String {
+pub fn why_not(row: &ComparisonRow) -> String {
     let ComparisonRow { group, reference, .. } = row;
     match row.status {
         ChangeStatus::MissingGroup => {
