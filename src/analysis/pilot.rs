@@ -26,10 +26,14 @@ pub struct PilotRow {
 
 /// One row a declared outcome and gap with at least two clusters, in the order of disparity.csv.
 ///
+/// `shared_draws`: sample s of a set had the same random numbers in every group, as in runs of ours. Then the answers of a
+/// sample scatter together, and what samples add to a difference is taken from the differences of equal samples; else from
+/// each side by itself, added (stats.md §12).
+///
 /// # Errors
 /// As [`super::analyze`].
-pub fn pilot(records: &[Record], plan: &Plan) -> Result<Vec<PilotRow>> {
-    let spreads = spreads(records);
+pub fn pilot(records: &[Record], plan: &Plan, shared_draws: bool) -> Result<Vec<PilotRow>> {
+    let spreads = spreads(records, shared_draws);
     let blocks = checked_blocks(records, plan)?;
     let rows = |block| -> Vec<PilotRow> {
         estimates(block, plan)
@@ -43,21 +47,29 @@ pub fn pilot(records: &[Record], plan: &Plan) -> Result<Vec<PilotRow>> {
     Ok(rows)
 }
 
-fn row(estimate: &Estimate<'_>, spreads: &BTreeMap<[&str; 3], Spread<'_>>, unit: Unit) -> Option<PilotRow> {
+fn row<'a>(
+    estimate: &'a Estimate<'a>,
+    spreads: &'a BTreeMap<[&'a str; 3], Spread<'a>>,
+    unit: Unit,
+) -> Option<PilotRow> {
     let (axis, scorer, gap) = (&estimate.block.axis.name, &estimate.block.scorer.name, estimate.gap.as_ref()?);
     let error = gap.error?;
     let share = 1.0 / estimate.others.len() as f64;
-    let groups: Vec<(&str, f64)> = [(estimate.group, 1.0)]
-        .into_iter()
-        .chain(estimate.others.iter().map(|other| (*other, share * share)))
-        .collect();
+    let of = |group: &'a str| spreads.get(&[axis.as_str(), scorer.as_str(), group]);
+    let own = of(estimate.group)?;
+    let others = estimate.others.iter().map(|other| of(other)).collect::<Option<Vec<_>>>()?;
     let mut sides = Vec::new();
-    let (mut within, mut of_samples) = (Some(0.0), 0.0);
-    for (group, weight) in groups {
-        let spread = spreads.get(&[axis.as_str(), scorer.as_str(), group])?;
+    let (mut within, mut of_samples, mut cell_terms) = (Some(0.0), 0.0, 0.0);
+    for (spread, weight) in [(own, 1.0)].into_iter().chain(others.iter().map(|other| (*other, share * share))) {
         sides.push(Side { weight, terms: spread.terms.len() });
         within = within.zip(spread.within()).map(|(sum, one)| sum + weight * one);
         of_samples += weight * spread.within().unwrap_or(0.0) * spread.share()?;
+        cell_terms += spread.cell_terms / spread.shares.len() as f64;
+    }
+    if let Some((of_one, of_all)) = of_equal_samples(own, &others) {
+        // What V divides by the terms of a cell, since a sample's terms scatter together too.
+        within = Some(of_one * cell_terms / sides.len() as f64);
+        of_samples = of_all;
     }
     // Over whole templates the cells are other ones; what samples add stays in the clusters.
     let within = within.filter(|_| unit == Unit::Contexts);
@@ -81,6 +93,29 @@ struct Spread<'a> {
     /// Σ over a cell's terms of 1/samples, over the square of their number: the share of an answer's variance that the
     /// cell's mean keeps.
     shares: Vec<f64>,
+    /// Terms of all its cells.
+    cell_terms: f64,
+    /// Where draws are shared: cluster → sample → scores of its terms.
+    by_sample: BTreeMap<[&'a str; 2], BTreeMap<u32, Vec<f64>>>,
+}
+
+/// Variance of a cluster's difference from sample to sample, and of its mean over the samples, on average over clusters;
+/// `None` without shared draws or without two samples that all sides have.
+fn of_equal_samples(own: &Spread<'_>, others: &[&Spread<'_>]) -> Option<(f64, f64)> {
+    let (mut of_one, mut of_all) = (Vec::new(), Vec::new());
+    for (cluster, samples) in &own.by_sample {
+        let difference = |(sample, scores): (&u32, &Vec<f64>)| {
+            let other = |other: &&Spread<'_>| means::mean(other.by_sample.get(cluster)?.get(sample)?);
+            let others = others.iter().map(other).collect::<Option<Vec<f64>>>()?;
+            Some(means::mean(scores)? - means::mean(&others)?)
+        };
+        let differences: Vec<f64> = samples.iter().filter_map(difference).collect();
+        if let Some(variance) = means::variance(&differences) {
+            of_one.push(variance);
+            of_all.push(variance / differences.len() as f64);
+        }
+    }
+    means::mean(&of_one).zip(means::mean(&of_all))
 }
 
 impl Spread<'_> {
@@ -94,13 +129,13 @@ impl Spread<'_> {
 }
 
 /// (axis, scorer, group) → its spread.
-fn spreads(records: &[Record]) -> BTreeMap<[&str; 3], Spread<'_>> {
+fn spreads(records: &[Record], shared_draws: bool) -> BTreeMap<[&str; 3], Spread<'_>> {
     let score = |record: &Record| record.score.unwrap_or_default();
     let mut sorted: Vec<&Record> = records.iter().filter(|record| record.score.is_some()).collect();
     sorted.sort_by(|a, b| key(a).cmp(&key(b)).then(score(a).total_cmp(&score(b))));
     let mut spreads: BTreeMap<[&str; 3], Spread<'_>> = BTreeMap::new();
     for cell in sorted.chunk_by(|a, b| key(a)[..5] == key(b)[..5]) {
-        let [axis, scorer, group, ..] = key(cell[0]);
+        let [axis, scorer, group, template, context, _] = key(cell[0]);
         let spread = spreads.entry([axis, scorer, group]).or_default();
         let (mut terms, mut inverse) = (0.0, 0.0);
         for of_term in cell.chunk_by(|a, b| a.term == b.term) {
@@ -111,6 +146,13 @@ fn spreads(records: &[Record]) -> BTreeMap<[&str; 3], Spread<'_>> {
             inverse += 1.0 / scores.len() as f64;
         }
         spread.shares.push(inverse / (terms * terms));
+        spread.cell_terms += terms;
+        if shared_draws {
+            let samples = spread.by_sample.entry([template, context]).or_default();
+            for record in cell {
+                samples.entry(record.sample).or_default().extend(record.score);
+            }
+        }
     }
     spreads
 }
@@ -171,7 +213,7 @@ mod tests {
     #[test]
     fn the_parts_that_went_in_come_out() {
         let rows = records(400, 12, 3);
-        let found = &pilot(&rows, &plan(&rows)).unwrap()[0];
+        let found = &pilot(&rows, &plan(&rows), false).unwrap()[0];
         let near = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 0.35, "{got} {want}");
         near(found.parts.within.unwrap(), 2.0 * 0.04);
         near(found.parts.cluster, 0.01);
@@ -179,10 +221,23 @@ mod tests {
     }
 
     #[test]
+    fn answers_that_scatter_together_add_nothing_to_a_difference() {
+        let mut rows = records(60, 3, 4);
+        for row in &mut rows {
+            // The same draw for every group and term of a sample.
+            let draw = f64::from(row.sample) + if &*row.group == "a" { 0.1 } else { 0.0 };
+            row.score = Some(draw);
+        }
+        let parts = |shared| pilot(&rows, &plan(&rows), shared).unwrap()[0].parts;
+        assert!(parts(true).within.unwrap() < 1e-12, "{:?}", parts(true));
+        assert!(parts(false).within.unwrap() > 1.0, "each side by itself scatters");
+    }
+
+    #[test]
     fn the_pilots_own_design_has_the_error_that_was_found() {
         let rows = records(60, 5, 2);
         let plan = plan(&rows);
-        let found = &pilot(&rows, &plan).unwrap()[0];
+        let found = &pilot(&rows, &plan, false).unwrap()[0];
         let sides = vec![Side { weight: 1.0, terms: 5 }; 2];
         let design = Design { clusters: 60, samples: 2.0, cell_terms: 5.0, sides };
         let (se, _) = found.parts.error(&design).unwrap();

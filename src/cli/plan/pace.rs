@@ -24,7 +24,7 @@ const QUICK: f64 = 2.0;
 /// What knows the model.
 pub enum Model {
     Open(Box<dyn LanguageModel>),
-    Tokenizer(TokenCounter),
+    Tokenizer(Box<TokenCounter>),
     /// It is not here, for this reason.
     Absent(String),
 }
@@ -40,7 +40,7 @@ impl Model {
             Err(error) => return Ok(Model::Absent(format!("{error:#}"))),
         };
         if !to_time {
-            return Ok(Model::Tokenizer(counter));
+            return Ok(Model::Tokenizer(Box::new(counter)));
         }
         let options = OpenOptions { offline: true, ..options.clone() };
         Ok(Model::Open(Box::new(model::open(spec, &options)?)))

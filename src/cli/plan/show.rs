@@ -105,7 +105,7 @@ fn advice(prospect: &Prospect, found: &Forecast) -> Vec<String> {
     let names = design.sides.iter().map(|side| side.terms).min().unwrap_or(0);
     let mut lines = Vec::new();
     match (found.least_margin, found.clusters_needed, found.least_clusters) {
-        (Some(least), _, _) if least >= *margin => {
+        (Some(least), _, _) if is_refused(prospect, found) => {
             let enough = match found.terms_needed {
                 Some(terms) => format!("{terms} a group would do"),
                 None => format!("even {MOST_TERMS} a group would not do, so widen the margin as well"),
@@ -126,7 +126,7 @@ fn advice(prospect: &Prospect, found: &Forecast) -> Vec<String> {
         }
         _ => {}
     }
-    if let Some(&(best, _)) = prospect.doubled.iter().min_by(|a, b| a.1.total_cmp(&b.1)) {
+    if let Some(best) = best(prospect, found) {
         let each: Vec<String> = prospect
             .doubled
             .iter()
@@ -146,6 +146,19 @@ fn advice(prospect: &Prospect, found: &Forecast) -> Vec<String> {
         }
     }
     lines
+}
+
+/// The margin is below what the names allow.
+fn is_refused(prospect: &Prospect, found: &Forecast) -> bool {
+    found.least_margin.is_some_and(|least| least >= prospect.margin)
+}
+
+/// What makes the error smallest when there is twice as much of it; names where nothing else can reach the margin.
+fn best(prospect: &Prospect, found: &Forecast) -> Option<Addition> {
+    if is_refused(prospect, found) {
+        return Some(Addition::Terms);
+    }
+    prospect.doubled.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(addition, _)| *addition)
 }
 
 /// One JSON document; null is undefined.
@@ -176,8 +189,8 @@ fn outcome(prospect: &Prospect) -> Value {
     let (design, parts, found) = (&prospect.design, &prospect.spread.parts, prospect.found.as_ref());
     let doubled =
         |wanted: Addition| figure(prospect.doubled.iter().find(|(addition, _)| *addition == wanted).map(|(_, se)| *se));
-    let best = prospect.doubled.iter().min_by(|a, b| a.1.total_cmp(&b.1)).map(|(addition, _)| addition.as_str());
-    let is_refused = found.and_then(|found| found.least_margin).is_some_and(|least| least >= prospect.margin);
+    let best = found.and_then(|found| best(prospect, found)).map(Addition::as_str);
+    let is_refused = found.is_some_and(|found| is_refused(prospect, found));
     json!({
         "axis": prospect.axis,
         "scorer": prospect.score,

@@ -1,7 +1,7 @@
 //! Says what a suite's gaps will vary by: as its pilot's did, or as is assumed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
@@ -82,16 +82,17 @@ impl Spreads {
     /// # Errors
     /// When it cannot be read, is of another suite or of several models, or has nothing on any declared outcome.
     pub fn measured(path: &Path, suite: &Suite, plan: &Plan) -> Result<Spreads> {
-        let (all, new_tokens) = if path.is_file() {
-            (records::read_records(path)?, None)
+        let (all, new_tokens, shared_draws) = if path.is_file() {
+            (records::read_records(path)?, None, false)
         } else {
-            let folder = run_of(path, suite)?;
-            (records::read_records(&folder.join("records.csv"))?, new_tokens(&folder)?)
+            let (folder, manifest) = run_of(path, suite)?;
+            let shared_draws = manifest.probes.iter().all(|probe| probe.asked_as != "given");
+            (records::read_records(&folder.join("records.csv"))?, new_tokens(&folder)?, shared_draws)
         };
         let all = of_suite(all, suite, plan)?;
         let plan = Plan { suite: all.first().map_or(String::new(), |record| record.suite.to_string()), ..plan.clone() };
         let mut of = BTreeMap::new();
-        for row in pilot(&all, &plan)? {
+        for row in pilot(&all, &plan, shared_draws)? {
             let spread = Spread { parts: row.parts, clusters: Some(row.clusters) };
             of.insert([row.axis, row.group, row.scorer], spread);
         }
@@ -116,22 +117,20 @@ fn sd<'t>(text: &'t str, names: &[&str]) -> Result<(Option<&'t str>, f64)> {
 }
 
 /// The only run of the suite that the path means.
-fn run_of(path: &Path, suite: &Suite) -> Result<std::path::PathBuf> {
+fn run_of(path: &Path, suite: &Suite) -> Result<(PathBuf, Manifest)> {
     let mut runs = Vec::new();
     for folder in folder::runs_in(path)? {
-        if Manifest::read(&folder.join("manifest.yaml"))?.suite.name == suite.name {
-            runs.push(folder);
+        let manifest = Manifest::read(&folder.join("manifest.yaml"))?;
+        if manifest.suite.name == suite.name {
+            runs.push((folder, manifest));
         }
     }
-    match runs.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => bail!("it is no run of {}", suite.name),
-        several => bail!(
-            "it holds {} runs of {}; name one of them, such as {}",
-            several.len(),
-            suite.name,
-            several[0].display()
-        ),
+    match runs.len() {
+        1 => Ok(runs.remove(0)),
+        0 => bail!("it is no run of {}", suite.name),
+        several => {
+            bail!("it holds {several} runs of {}; name one of them, such as {}", suite.name, runs[0].0.display())
+        }
     }
 }
 
