@@ -41,5 +41,5 @@ fn report_refuses_what_is_no_finished_run() {
     assert!(workdir.error(&["report", "results"]).contains("has format 9"));
     workdir.write(&format!("{folder}/manifest.yaml"), &manifest);
     workdir.write(&format!("{folder}/records.csv"), "suite,model\n");
-    assert!(workdir.error(&["report", "results"]).contains("lacks the column template"));
+    assert!(workdir.error(&["report", "results"]).contains("lacks the column group, context, score"));
 }
