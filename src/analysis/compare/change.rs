@@ -92,15 +92,19 @@ impl Estimate<'_> {
             row.status = ChangeStatus::Insufficient;
             (row.p, row.p_regression, row.p_improvement) = (Some(1.0), Some(1.0), Some(1.0));
             self.fill_error(&mut row, &seen.change, plan, tests);
-            if self.pair.is_identical {
-                (row.low, row.high, row.change_upper) = (row.did, row.did, row.did);
-            }
             self.fill_means(&mut row, seen, plan);
         }
         // A group that one version does not score at all is missing there, and its counts tell.
         self.fill_unscored(&mut row, plan, tests);
         if let Some(seen) = self.pair.refused.as_ref().and_then(|refused| self.see(refused, 1.0)) {
             row.refusal = level(&seen, plan, 1.0);
+        }
+        if self.pair.is_identical {
+            // Nothing is estimated, so that nothing has an error.
+            (row.low, row.high, row.change_upper) = (row.did, row.did, row.did);
+            for level in [&mut row.mean, &mut row.refusal, &mut row.unscored] {
+                (level.low, level.high) = (level.change, level.change);
+            }
         }
         row
     }

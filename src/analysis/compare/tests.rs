@@ -58,6 +58,7 @@ fn a_version_compared_with_itself_changed_by_exactly_nothing() {
                 assert_eq!((row.size_change, row.change_upper), (Some(0.0), Some(0.0)));
                 assert_eq!((row.p, row.p_regression, row.p_improvement), (Some(1.0), Some(1.0), Some(1.0)));
                 assert_eq!((row.sign_change, row.mean.change), (Some(false), Some(0.0)));
+                assert_eq!((row.mean.low, row.mean.high), (Some(0.0), Some(0.0)));
                 let (verdict, status) = match clusters {
                     1 => (ChangeVerdict::Inconclusive, ChangeStatus::Insufficient),
                     _ => (ChangeVerdict::NoRegression, ChangeStatus::Identical),
