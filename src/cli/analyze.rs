@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 
 use super::declared::{Declared, DeclaredArgs};
 use super::engine::start_threads;
 use super::gate::{self, GateArgs};
-use super::output;
+use super::output::RowFormat;
 use super::progress::say;
 use crate::analysis::analyze;
-use crate::report::{Analysis, columns, gate as gate_text, json, terminal};
+use crate::report::{Analysis, columns, json, terminal};
 
 /// Compute gaps, intervals and verdicts from scored records of any origin
 #[derive(Debug, clap::Args)]
@@ -34,8 +33,8 @@ pub struct Args {
     gate: GateArgs,
 
     /// What to print; csv is disparity.csv
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    format: RowFormat,
 
     /// Threads; they change no result
     #[arg(long, value_name = "N")]
@@ -44,16 +43,6 @@ pub struct Args {
     /// Say nothing on stderr but errors
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables and sentences, for reading
-    Text,
-    /// One JSON document
-    Json,
-    /// The rows of disparity.csv
-    Csv,
 }
 
 pub const EXAMPLES: &str = "\
@@ -87,22 +76,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     });
     let sources: Vec<gate::Source<'_>> = sources.collect();
     let judgement = gate.as_ref().map(|gate| gate.judge(&sources)).transpose()?;
-    let mut shown = match args.format {
-        Format::Text => analyses.iter().map(terminal::analysis).collect::<Vec<_>>().join("\n"),
-        Format::Json => json::analyses(&analyses),
-        Format::Csv => {
+    let shown = match args.format {
+        RowFormat::Text => analyses.iter().map(terminal::analysis).collect::<Vec<_>>().join("\n"),
+        RowFormat::Json => json::analyses(&analyses),
+        RowFormat::Csv => {
             fs::read_to_string(args.out.join("disparity.csv")).context("disparity.csv cannot be read again")?
         }
     };
-    if let Some(judgement) = &judgement {
-        match args.format {
-            Format::Text => shown += &format!("\n{}", gate_text::text(judgement)),
-            Format::Json => shown = gate_text::beside(&shown, judgement),
-            Format::Csv => {}
-        }
-    }
-    output::print(&shown)?;
-    Ok(judgement.map_or(ExitCode::SUCCESS, |judgement| ExitCode::from(judgement.exit_code())))
+    gate::end(shown, judgement.as_ref(), args.format)
 }
 
 fn analysed(declared: &Declared, path: &Path) -> Result<Analysis> {

@@ -5,11 +5,11 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use clap::ValueEnum;
 
 use super::engine::start_threads;
+use super::named;
+use super::output::{self, RowFormat};
 use super::progress::Progress;
-use super::{named, output};
 use crate::model::OpenOptions;
 use crate::model::files::Access;
 use crate::model::precision::Precision;
@@ -48,8 +48,8 @@ pub struct Args {
     texts: Option<PathBuf>,
 
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    format: RowFormat,
 
     /// Write into this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
@@ -70,16 +70,6 @@ pub struct Args {
     /// Show no progress
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables, for reading
-    Text,
-    /// One JSON document
-    Json,
-    /// A row a scorer, axis and group
-    Csv,
 }
 
 pub const EXAMPLES: &str = "\
@@ -122,9 +112,9 @@ pub fn run(args: &Args) -> Result<()> {
         write(path, &table::texts(&scored))?;
     }
     let printed = match args.format {
-        Format::Text => table::text(&rows).into_bytes(),
-        Format::Json => table::json(&rows).into_bytes(),
-        Format::Csv => table::csv(&rows),
+        RowFormat::Text => table::text(&rows).into_bytes(),
+        RowFormat::Json => table::json(&rows).into_bytes(),
+        RowFormat::Csv => table::csv(&rows),
     };
     match &args.out {
         Some(path) => write(path, &printed),

@@ -9,18 +9,16 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 
 use self::versions::{Input, OfSuite, names};
 use super::declared::DeclaredArgs;
 use super::engine::start_threads;
-use super::gate::GateArgs;
-use super::output;
+use super::gate::{self, GateArgs};
+use super::output::RowFormat;
 use super::progress::say;
 use crate::analysis::Plan;
 use crate::analysis::compare::{ComparisonRow, Version, check_same_design, compare};
 use crate::report::comparison::{self, Comparison, Differences, VersionRow};
-use crate::report::gate as gate_text;
 
 /// Say whether a candidate tilts more than the version before it, on the same prompts
 #[derive(Debug, clap::Args)]
@@ -44,8 +42,8 @@ pub struct Args {
     gate: GateArgs,
 
     /// What to print; csv is comparison.csv
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    format: RowFormat,
 
     /// Threads; they change no result
     #[arg(long, value_name = "N")]
@@ -54,16 +52,6 @@ pub struct Args {
     /// Say nothing on stderr but errors
     #[arg(short, long)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Tables and sentences, for reading
-    Text,
-    /// One JSON document
-    Json,
-    /// The rows of comparison.csv
-    Csv,
 }
 
 pub const EXAMPLES: &str = "\
@@ -88,20 +76,12 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         write(&found, out, args.quiet)?;
     }
-    let mut shown = match args.format {
-        Format::Text => comparison::text(&found),
-        Format::Json => comparison::document(&found),
-        Format::Csv => String::from_utf8(comparison::write_rows(&found.rows))?,
+    let shown = match args.format {
+        RowFormat::Text => comparison::text(&found),
+        RowFormat::Json => comparison::document(&found),
+        RowFormat::Csv => String::from_utf8(comparison::write_rows(&found.rows))?,
     };
-    if let Some(judgement) = &judgement {
-        match args.format {
-            Format::Text => shown += &format!("\n{}", gate_text::text(judgement)),
-            Format::Json => shown = gate_text::beside(&shown, judgement),
-            Format::Csv => {}
-        }
-    }
-    output::print(&shown)?;
-    Ok(judgement.map_or(ExitCode::SUCCESS, |judgement| ExitCode::from(judgement.exit_code())))
+    gate::end(shown, judgement.as_ref(), args.format)
 }
 
 /// Two versions of one suite that may be compared.

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 
 use super::declared::{Declared, DeclaredArgs};
-use super::{output, report};
+use super::output::{self, RowFormat};
+use super::report;
 use crate::analysis::compare::{ChangeVerdict, ComparisonRow};
 use crate::analysis::{self, Beside, GapRow, Plan};
 use crate::date::Date;
@@ -39,8 +40,8 @@ pub struct Args {
     out: Option<PathBuf>,
 
     /// What to print
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    format: RowFormat,
 }
 
 /// What a gate goes by.
@@ -78,16 +79,6 @@ Examples:
 
 Exit codes: 0 within limits; 1 a disparity; 3 inconclusive (a missing group, fewer than 2 clusters and a failed control
 included); 2 error. docs/gating.md has the policy file.";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Sentences, the verdict last
-    Text,
-    /// One JSON document
-    Json,
-    /// gate.csv
-    Csv,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum FamilyArg {
@@ -133,9 +124,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .with_context(|| format!("{} cannot be written", path.display()))?;
     }
     match args.format {
-        Format::Text => output::print(&shown::text(&judgement))?,
-        Format::Json => output::print(&format!("{:#}\n", shown::json(&judgement)))?,
-        Format::Csv => output::print_bytes(&shown::csv(&judgement))?,
+        RowFormat::Text => output::print(&shown::text(&judgement))?,
+        RowFormat::Json => output::print(&format!("{:#}\n", shown::json(&judgement)))?,
+        RowFormat::Csv => output::print_bytes(&shown::csv(&judgement))?,
     }
     Ok(ExitCode::from(judgement.exit_code()))
 }
@@ -157,7 +148,7 @@ impl GateArgs {
     /// The gate that was asked for, its policy read; `None` without `--gate`.
     ///
     /// # Errors
-    /// As [`Rules::gate`], and when there are rules without a gate.
+    /// On a policy with problems, and when there are rules without a gate.
     pub fn open(&self) -> Result<Option<Gate>> {
         ensure!(
             self.gate || (self.rules.policy.is_none() && self.rules.today.is_none()),
@@ -165,6 +156,19 @@ impl GateArgs {
         );
         self.gate.then(|| self.rules.gate()).transpose()
     }
+}
+
+/// Prints what a command shows, with what a gate says of it, and gives the exit code.
+pub fn end(mut shown: String, judgement: Option<&Judgement>, format: RowFormat) -> Result<ExitCode> {
+    if let Some(judgement) = judgement {
+        match format {
+            RowFormat::Text => shown += &format!("\n{}", self::shown::text(judgement)),
+            RowFormat::Json => shown = self::shown::beside(&shown, judgement),
+            RowFormat::Csv => {}
+        }
+    }
+    output::print(&shown)?;
+    Ok(judgement.map_or(ExitCode::SUCCESS, |judgement| ExitCode::from(judgement.exit_code())))
 }
 
 /// What a gated run comes from.

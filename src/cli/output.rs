@@ -16,6 +16,17 @@ pub enum Format {
     Json,
 }
 
+/// What stdout gets of a command that has rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// Tables and sentences, for reading
+    Text,
+    /// One JSON document
+    Json,
+    /// The rows of the command's CSV file
+    Csv,
+}
+
 /// The runs as text, a blank line between two, or as one JSON document.
 pub fn render(runs: &[Run], format: Format) -> String {
     match format {

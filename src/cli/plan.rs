@@ -8,13 +8,12 @@ mod spread;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
-use clap::ValueEnum;
 
 use self::design::layouts;
 use self::pace::{Model, Pace};
 use self::spread::{Spread, Spreads};
 use super::engine::EngineArgs;
-use super::output;
+use super::output::{self, Format};
 use crate::analysis::{AxisPlan, Plan};
 use crate::stats::forecast::{Addition, Bar, Forecast, forecast};
 use crate::stats::pilot::Design;
@@ -67,14 +66,6 @@ Examples:
   tiltmeter plan first-look
   tiltmeter run my-suite.yaml --limit 24 && tiltmeter plan my-suite.yaml --pilot results/my-suite@1
   tiltmeter plan my-suite.yaml --sd 0.12 --no-timing --format json";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Sentences
-    Text,
-    /// One JSON document
-    Json,
-}
 
 /// What a suite comes to on one axis and declared outcome: the gap that is hardest to settle.
 struct Prospect {

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use serde_json::json;
 
 use super::engine::start_threads;
-use super::output;
+use super::output::{self, RowFormat};
 use crate::model::files::Access;
 use crate::model::precision::Precision;
 use crate::record::table::{Table, number, text};
@@ -30,8 +29,8 @@ pub struct Args {
     seed: u64,
 
     /// What to print; csv is one row
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = RowFormat::Text)]
+    format: RowFormat,
 
     /// Write into this file instead of stdout
     #[arg(short, long, value_name = "FILE")]
@@ -48,16 +47,6 @@ pub struct Args {
     /// Show no progress
     #[arg(long)]
     quiet: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// The figures, for reading
-    Text,
-    /// One JSON document, with the association of every word
-    Json,
-    /// A header and a row
-    Csv,
 }
 
 pub const EXAMPLES: &str = "\
@@ -81,11 +70,11 @@ pub fn run(args: &Args) -> Result<()> {
     let name = args.test.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let measured = test.measure(&encoder, &name, args.seed)?;
     let shown = match args.format {
-        Format::Text => figures(&name, args, &test, &measured),
-        Format::Json => {
+        RowFormat::Text => figures(&name, args, &test, &measured),
+        RowFormat::Json => {
             serde_json::to_string_pretty(&document(&name, encoder.digest(), args, &test, &measured))? + "\n"
         }
-        Format::Csv => String::from_utf8(row(&name, args, &test, &measured)).context("a table is UTF-8")?,
+        RowFormat::Csv => String::from_utf8(row(&name, args, &test, &measured)).context("a table is UTF-8")?,
     };
     match &args.out {
         Some(path) => std::fs::write(path, shown).with_context(|| format!("{} cannot be written", path.display())),

@@ -23,6 +23,12 @@ pub enum Cell<'a> {
 /// A row's values under their columns.
 pub type Cells<'a> = Vec<(&'static str, Cell<'a>)>;
 
+/// The cells of a row about one gap: where it stands, and more.
+pub(super) fn of_gap<'a, const N: usize>(place: [&'a str; 5], more: [(&'static str, Cell<'a>); N]) -> Cells<'a> {
+    let names = ["suite", "axis", "group", "reference", "scorer"];
+    names.into_iter().zip(place.map(Cell::Text)).chain(more).collect()
+}
+
 /// The columns of groups.csv with a row's values.
 pub fn group(row: &GroupRow) -> Cells<'_> {
     vec![
@@ -41,65 +47,63 @@ pub fn group(row: &GroupRow) -> Cells<'_> {
 
 /// The columns of disparity.csv with a row's values.
 pub fn gap(row: &GapRow) -> Cells<'_> {
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("terms", Cell::Count(Some(row.terms))),
-        ("responses", Cell::Count(Some(row.responses))),
-        ("unscored", Cell::Count(Some(row.unscored))),
-        ("group_mean", Cell::Number(row.group_mean)),
-        ("reference_mean", Cell::Number(row.reference_mean)),
-        ("gap", Cell::Number(row.gap)),
-        ("low", Cell::Number(row.low)),
-        ("high", Cell::Number(row.high)),
-        ("low90", Cell::Number(row.low90)),
-        ("high90", Cell::Number(row.high90)),
-        ("se", Cell::Number(row.se)),
-        ("df", Cell::Number(row.df)),
-        ("p", Cell::Number(row.p)),
-        ("p_adjusted", Cell::Number(row.p_adjusted)),
-        ("margin", Cell::Number(row.margin)),
-        ("verdict", Cell::Text(row.verdict.map_or("", |verdict| verdict.as_str()))),
-        ("status", Cell::Text(row.status.as_str())),
-        ("mde", Cell::Number(row.mde)),
-        ("d_z", Cell::Number(row.d_z)),
-        ("sd", Cell::Number(row.sd)),
-        ("se_terms", Cell::Number(row.se_terms)),
-        ("deff_template", Cell::Number(row.deff_template)),
-        ("unscored_gap", Cell::Number(row.unscored_gap)),
-        ("unscored_p", Cell::Number(row.unscored_p)),
-        ("clusters_needed", Cell::Count(row.clusters_needed)),
-        ("more_terms_needed", Cell::Flag(row.more_terms_needed)),
-        ("at_least_margin", Cell::Flag(row.at_least_margin)),
-        ("control", Cell::Flag(row.control)),
-        ("scorer_offset", Cell::Number(row.scorer_offset)),
-        ("gap_corrected", Cell::Number(row.gap_corrected)),
-        ("tipping_offset", Cell::Number(row.tipping_offset)),
-        ("offset_low", Cell::Number(row.offset_low)),
-        ("offset_high", Cell::Number(row.offset_high)),
-        ("corrected_low", Cell::Number(row.corrected_low)),
-        ("corrected_high", Cell::Number(row.corrected_high)),
-        ("corrected_p", Cell::Number(row.corrected_p)),
-        ("refused", Cell::Count(row.refused)),
-        ("reference_refused", Cell::Count(row.reference_refused)),
-        ("gap_unrefused", Cell::Number(row.gap_unrefused)),
-        ("unrefused_low", Cell::Number(row.unrefused_low)),
-        ("unrefused_high", Cell::Number(row.unrefused_high)),
-        ("hedges_g", Cell::Number(row.hedges_g)),
-        ("d_av", Cell::Number(row.d_av)),
-        ("cliffs_delta", Cell::Number(row.cliffs_delta)),
-        ("paired_delta", Cell::Number(row.paired_delta)),
-        ("logit_gap", Cell::Number(row.logit_gap)),
-        ("log_odds_ratio", Cell::Number(row.log_odds_ratio)),
-        ("discordant_above", Cell::Count(row.discordant_above)),
-        ("discordant_below", Cell::Count(row.discordant_below)),
-        ("aa_low", Cell::Number(row.aa_low)),
-        ("aa_high", Cell::Number(row.aa_high)),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("terms", Cell::Count(Some(row.terms))),
+            ("responses", Cell::Count(Some(row.responses))),
+            ("unscored", Cell::Count(Some(row.unscored))),
+            ("group_mean", Cell::Number(row.group_mean)),
+            ("reference_mean", Cell::Number(row.reference_mean)),
+            ("gap", Cell::Number(row.gap)),
+            ("low", Cell::Number(row.low)),
+            ("high", Cell::Number(row.high)),
+            ("low90", Cell::Number(row.low90)),
+            ("high90", Cell::Number(row.high90)),
+            ("se", Cell::Number(row.se)),
+            ("df", Cell::Number(row.df)),
+            ("p", Cell::Number(row.p)),
+            ("p_adjusted", Cell::Number(row.p_adjusted)),
+            ("margin", Cell::Number(row.margin)),
+            ("verdict", Cell::Text(row.verdict.map_or("", |verdict| verdict.as_str()))),
+            ("status", Cell::Text(row.status.as_str())),
+            ("mde", Cell::Number(row.mde)),
+            ("d_z", Cell::Number(row.d_z)),
+            ("sd", Cell::Number(row.sd)),
+            ("se_terms", Cell::Number(row.se_terms)),
+            ("deff_template", Cell::Number(row.deff_template)),
+            ("unscored_gap", Cell::Number(row.unscored_gap)),
+            ("unscored_p", Cell::Number(row.unscored_p)),
+            ("clusters_needed", Cell::Count(row.clusters_needed)),
+            ("more_terms_needed", Cell::Flag(row.more_terms_needed)),
+            ("at_least_margin", Cell::Flag(row.at_least_margin)),
+            ("control", Cell::Flag(row.control)),
+            ("scorer_offset", Cell::Number(row.scorer_offset)),
+            ("gap_corrected", Cell::Number(row.gap_corrected)),
+            ("tipping_offset", Cell::Number(row.tipping_offset)),
+            ("offset_low", Cell::Number(row.offset_low)),
+            ("offset_high", Cell::Number(row.offset_high)),
+            ("corrected_low", Cell::Number(row.corrected_low)),
+            ("corrected_high", Cell::Number(row.corrected_high)),
+            ("corrected_p", Cell::Number(row.corrected_p)),
+            ("refused", Cell::Count(row.refused)),
+            ("reference_refused", Cell::Count(row.reference_refused)),
+            ("gap_unrefused", Cell::Number(row.gap_unrefused)),
+            ("unrefused_low", Cell::Number(row.unrefused_low)),
+            ("unrefused_high", Cell::Number(row.unrefused_high)),
+            ("hedges_g", Cell::Number(row.hedges_g)),
+            ("d_av", Cell::Number(row.d_av)),
+            ("cliffs_delta", Cell::Number(row.cliffs_delta)),
+            ("paired_delta", Cell::Number(row.paired_delta)),
+            ("logit_gap", Cell::Number(row.logit_gap)),
+            ("log_odds_ratio", Cell::Number(row.log_odds_ratio)),
+            ("discordant_above", Cell::Count(row.discordant_above)),
+            ("discordant_below", Cell::Count(row.discordant_below)),
+            ("aa_low", Cell::Number(row.aa_low)),
+            ("aa_high", Cell::Number(row.aa_high)),
+        ],
+    )
 }
 
 /// The columns of benchmark.csv with a row's values.
@@ -118,82 +122,74 @@ pub fn benchmark(row: &Row) -> Cells<'_> {
 
 /// The columns of noise_floor.csv with a row's values.
 pub fn floor(row: &FloorRow) -> Cells<'_> {
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("between", Cell::Number(row.between)),
-        ("floor", Cell::Number(row.floor)),
-        ("excess", Cell::Number(row.excess)),
-        ("low", Cell::Number(row.low)),
-        ("high", Cell::Number(row.high)),
-        ("se", Cell::Number(row.se)),
-        ("df", Cell::Number(row.df)),
-        ("p", Cell::Number(row.p)),
-        ("status", Cell::Text(row.status.as_str())),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("between", Cell::Number(row.between)),
+            ("floor", Cell::Number(row.floor)),
+            ("excess", Cell::Number(row.excess)),
+            ("low", Cell::Number(row.low)),
+            ("high", Cell::Number(row.high)),
+            ("se", Cell::Number(row.se)),
+            ("df", Cell::Number(row.df)),
+            ("p", Cell::Number(row.p)),
+            ("status", Cell::Text(row.status.as_str())),
+        ],
+    )
 }
 
 /// The columns of intersections.csv with a row's values.
 pub fn intersection(row: &IntersectionRow) -> Cells<'_> {
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("responses", Cell::Count(Some(row.responses))),
-        ("gap", Cell::Number(row.gap)),
-        ("additive", Cell::Number(row.additive)),
-        ("interaction", Cell::Number(row.interaction)),
-        ("se", Cell::Number(row.se)),
-        ("df", Cell::Number(row.df)),
-        ("p", Cell::Number(row.p)),
-        ("q", Cell::Number(row.q)),
-        ("shrunk", Cell::Number(row.shrunk)),
-        ("posterior_sd", Cell::Number(row.posterior_sd)),
-        ("tau2", Cell::Number(row.tau2)),
-        ("status", Cell::Text(row.status.as_str())),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("responses", Cell::Count(Some(row.responses))),
+            ("gap", Cell::Number(row.gap)),
+            ("additive", Cell::Number(row.additive)),
+            ("interaction", Cell::Number(row.interaction)),
+            ("se", Cell::Number(row.se)),
+            ("df", Cell::Number(row.df)),
+            ("p", Cell::Number(row.p)),
+            ("q", Cell::Number(row.q)),
+            ("shrunk", Cell::Number(row.shrunk)),
+            ("posterior_sd", Cell::Number(row.posterior_sd)),
+            ("tau2", Cell::Number(row.tau2)),
+            ("status", Cell::Text(row.status.as_str())),
+        ],
+    )
 }
 
 /// The columns of slices.csv with a row's values.
 pub fn slice(row: &SliceRow) -> Cells<'_> {
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("template", Cell::Text(&row.template)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("gap", Cell::Number(row.gap)),
-        ("low", Cell::Number(row.low)),
-        ("high", Cell::Number(row.high)),
-        ("p", Cell::Number(row.p)),
-        ("q", Cell::Number(row.q)),
-        ("status", Cell::Text(row.status.as_str())),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("template", Cell::Text(&row.template)),
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("gap", Cell::Number(row.gap)),
+            ("low", Cell::Number(row.low)),
+            ("high", Cell::Number(row.high)),
+            ("p", Cell::Number(row.p)),
+            ("q", Cell::Number(row.q)),
+            ("status", Cell::Text(row.status.as_str())),
+        ],
+    )
 }
 
 /// The columns of literature.csv with a row's values.
 pub fn literature(row: &LiteratureRow) -> Cells<'_> {
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("statistic", Cell::Text(&row.statistic)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("value", Cell::Number(row.value)),
-        ("low", Cell::Number(row.low)),
-        ("high", Cell::Number(row.high)),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("statistic", Cell::Text(&row.statistic)),
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("value", Cell::Number(row.value)),
+            ("low", Cell::Number(row.low)),
+            ("high", Cell::Number(row.high)),
+        ],
+    )
 }
 
 /// The columns of omnibus.csv with a row's values.
@@ -237,19 +233,17 @@ pub fn omnibus(row: &OmnibusRow) -> Cells<'_> {
 /// The columns of distribution.csv with a row's values.
 pub fn distribution(row: &DistributionRow) -> Cells<'_> {
     const NAMES: [&str; QUANTILES.len()] = ["q05", "q10", "q25", "q50", "q75", "q90", "q95"];
-    let head = [
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("w1", Cell::Number(row.w1)),
-        ("null_mean", Cell::Number(row.null_mean)),
-        ("p", Cell::Number(row.p)),
-        ("ks", Cell::Number(row.ks)),
-        ("energy", Cell::Number(row.energy)),
-    ];
+    let head = of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("w1", Cell::Number(row.w1)),
+            ("null_mean", Cell::Number(row.null_mean)),
+            ("p", Cell::Number(row.p)),
+            ("ks", Cell::Number(row.ks)),
+            ("energy", Cell::Number(row.energy)),
+        ],
+    );
     let tail = [
         ("quantile_disparity", Cell::Number(row.quantile_disparity)),
         ("answers", Cell::Count(Some(row.answers))),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use self::sentence::findings;
 pub use self::sentence::{finding, why_not};
-use super::columns::{Cell, Cells, write};
+use super::columns::{Cell, Cells, of_gap, write};
 use super::json::object;
 use super::sentence::{plain, signed};
 use super::terminal::{Column, NONE, interval, table};
@@ -47,79 +47,75 @@ pub struct Differences {
 fn comparison(row: &ComparisonRow) -> Cells<'_> {
     let yes_or_no = |flag: Option<bool>| Cell::Text(flag.map_or("", |flag| if flag { "yes" } else { "no" }));
     let [mean, refusal, unscored] = [row.mean, row.refusal, row.unscored];
-    vec![
-        ("suite", Cell::Text(&row.suite)),
-        ("axis", Cell::Text(&row.axis)),
-        ("group", Cell::Text(&row.group)),
-        ("reference", Cell::Text(&row.reference)),
-        ("scorer", Cell::Text(&row.scorer)),
-        ("clusters", Cell::Count(Some(row.clusters))),
-        ("gap_base", Cell::Number(row.gap_base)),
-        ("gap_candidate", Cell::Number(row.gap_candidate)),
-        ("did", Cell::Number(row.did)),
-        ("low", Cell::Number(row.low)),
-        ("high", Cell::Number(row.high)),
-        ("se", Cell::Number(row.se)),
-        ("df", Cell::Number(row.df)),
-        ("p", Cell::Number(row.p)),
-        ("p_regression", Cell::Number(row.p_regression)),
-        ("p_improvement", Cell::Number(row.p_improvement)),
-        ("change_upper", Cell::Number(row.change_upper)),
-        ("margin", Cell::Number(row.margin)),
-        ("verdict", Cell::Text(row.verdict.map_or("", ChangeVerdict::as_str))),
-        ("sign_change", yes_or_no(row.sign_change)),
-        ("status", Cell::Text(row.status.as_str())),
-        ("candidate", Cell::Text(&row.candidate)),
-        ("p_adjusted", Cell::Number(row.p_adjusted)),
-        ("p_regression_adjusted", Cell::Number(row.p_regression_adjusted)),
-        ("p_improvement_adjusted", Cell::Number(row.p_improvement_adjusted)),
-        ("size_change", Cell::Number(row.size_change)),
-        ("verdict_base", Cell::Text(row.verdict_base.map_or("", |verdict| verdict.as_str()))),
-        ("verdict_candidate", Cell::Text(row.verdict_candidate.map_or("", |verdict| verdict.as_str()))),
-        ("mean_base", Cell::Number(row.mean_base)),
-        ("mean_candidate", Cell::Number(row.mean_candidate)),
-        ("reference_mean_base", Cell::Number(row.reference_mean_base)),
-        ("reference_mean_candidate", Cell::Number(row.reference_mean_candidate)),
-        ("mean_change", Cell::Number(mean.change)),
-        ("mean_change_low", Cell::Number(mean.low)),
-        ("mean_change_high", Cell::Number(mean.high)),
-        ("refusal_base", Cell::Number(refusal.base)),
-        ("refusal_candidate", Cell::Number(refusal.candidate)),
-        ("refusal_change", Cell::Number(refusal.change)),
-        ("refusal_change_low", Cell::Number(refusal.low)),
-        ("refusal_change_high", Cell::Number(refusal.high)),
-        ("unscored_base", Cell::Number(unscored.base)),
-        ("unscored_candidate", Cell::Number(unscored.candidate)),
-        ("unscored_change_p", Cell::Number(row.unscored_p)),
-        ("unscored_did", Cell::Number(row.unscored_did)),
-        ("unscored_did_p", Cell::Number(row.unscored_did_p)),
-        ("sd", Cell::Number(row.sd)),
-        ("se_terms", Cell::Number(row.se_terms)),
-        ("correlation", Cell::Number(row.correlation)),
-        ("se_unpaired", Cell::Number(row.se_unpaired)),
-        ("clusters_needed", Cell::Count(row.clusters_needed)),
-        ("control", Cell::Flag(row.control)),
-    ]
+    of_gap(
+        [&row.suite, &row.axis, &row.group, &row.reference, &row.scorer],
+        [
+            ("clusters", Cell::Count(Some(row.clusters))),
+            ("gap_base", Cell::Number(row.gap_base)),
+            ("gap_candidate", Cell::Number(row.gap_candidate)),
+            ("did", Cell::Number(row.did)),
+            ("low", Cell::Number(row.low)),
+            ("high", Cell::Number(row.high)),
+            ("se", Cell::Number(row.se)),
+            ("df", Cell::Number(row.df)),
+            ("p", Cell::Number(row.p)),
+            ("p_regression", Cell::Number(row.p_regression)),
+            ("p_improvement", Cell::Number(row.p_improvement)),
+            ("change_upper", Cell::Number(row.change_upper)),
+            ("margin", Cell::Number(row.margin)),
+            ("verdict", Cell::Text(row.verdict.map_or("", ChangeVerdict::as_str))),
+            ("sign_change", yes_or_no(row.sign_change)),
+            ("status", Cell::Text(row.status.as_str())),
+            ("candidate", Cell::Text(&row.candidate)),
+            ("p_adjusted", Cell::Number(row.p_adjusted)),
+            ("p_regression_adjusted", Cell::Number(row.p_regression_adjusted)),
+            ("p_improvement_adjusted", Cell::Number(row.p_improvement_adjusted)),
+            ("size_change", Cell::Number(row.size_change)),
+            ("verdict_base", Cell::Text(row.verdict_base.map_or("", |verdict| verdict.as_str()))),
+            ("verdict_candidate", Cell::Text(row.verdict_candidate.map_or("", |verdict| verdict.as_str()))),
+            ("mean_base", Cell::Number(row.mean_base)),
+            ("mean_candidate", Cell::Number(row.mean_candidate)),
+            ("reference_mean_base", Cell::Number(row.reference_mean_base)),
+            ("reference_mean_candidate", Cell::Number(row.reference_mean_candidate)),
+            ("mean_change", Cell::Number(mean.change)),
+            ("mean_change_low", Cell::Number(mean.low)),
+            ("mean_change_high", Cell::Number(mean.high)),
+            ("refusal_base", Cell::Number(refusal.base)),
+            ("refusal_candidate", Cell::Number(refusal.candidate)),
+            ("refusal_change", Cell::Number(refusal.change)),
+            ("refusal_change_low", Cell::Number(refusal.low)),
+            ("refusal_change_high", Cell::Number(refusal.high)),
+            ("unscored_base", Cell::Number(unscored.base)),
+            ("unscored_candidate", Cell::Number(unscored.candidate)),
+            ("unscored_change_p", Cell::Number(row.unscored_p)),
+            ("unscored_did", Cell::Number(row.unscored_did)),
+            ("unscored_did_p", Cell::Number(row.unscored_did_p)),
+            ("sd", Cell::Number(row.sd)),
+            ("se_terms", Cell::Number(row.se_terms)),
+            ("correlation", Cell::Number(row.correlation)),
+            ("se_unpaired", Cell::Number(row.se_unpaired)),
+            ("clusters_needed", Cell::Count(row.clusters_needed)),
+            ("control", Cell::Flag(row.control)),
+        ],
+    )
 }
 
 /// The columns of versions.csv with a row's values.
 fn version(row: &VersionRow) -> Cells<'_> {
     let gap = &row.gap;
-    vec![
-        ("suite", Cell::Text(&gap.suite)),
-        ("axis", Cell::Text(&gap.axis)),
-        ("group", Cell::Text(&gap.group)),
-        ("reference", Cell::Text(&gap.reference)),
-        ("scorer", Cell::Text(&gap.scorer)),
-        ("version", Cell::Text(&row.version)),
-        ("gap", Cell::Number(gap.gap)),
-        ("low", Cell::Number(gap.low)),
-        ("high", Cell::Number(gap.high)),
-        ("verdict", Cell::Text(gap.verdict.map_or("", |verdict| verdict.as_str()))),
-        ("mean", Cell::Number(gap.group_mean)),
-        ("reference_mean", Cell::Number(gap.reference_mean)),
-        ("status", Cell::Text(gap.status.as_str())),
-    ]
+    of_gap(
+        [&gap.suite, &gap.axis, &gap.group, &gap.reference, &gap.scorer],
+        [
+            ("version", Cell::Text(&row.version)),
+            ("gap", Cell::Number(gap.gap)),
+            ("low", Cell::Number(gap.low)),
+            ("high", Cell::Number(gap.high)),
+            ("verdict", Cell::Text(gap.verdict.map_or("", |verdict| verdict.as_str()))),
+            ("mean", Cell::Number(gap.group_mean)),
+            ("reference_mean", Cell::Number(gap.reference_mean)),
+            ("status", Cell::Text(gap.status.as_str())),
+        ],
+    )
 }
 
 /// comparison.csv

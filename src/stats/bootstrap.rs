@@ -69,7 +69,7 @@ pub fn drawn_weights(clusters: usize, replicate: u64, key: &Key) -> Vec<f64> {
     weights
 }
 
-/// The weights of the jackknife: all clusters but one, or of more than [`PARTS`] all but every [`PARTS`]-th, which keeps the cost linear.
+/// The weights of the jackknife: all clusters but one, or of more than 500 all but every 500th, which keeps the cost linear.
 pub fn left_out_weights(clusters: usize) -> impl ParallelIterator<Item = Vec<f64>> {
     let parts = clusters.min(PARTS);
     let weight = move |cluster: usize, part: usize| if cluster % parts == part { 0.0 } else { 1.0 };
