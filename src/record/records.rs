@@ -79,6 +79,7 @@ pub fn write_records(rows: &[Record]) -> Vec<u8> {
 /// On a missing column, a column under two names, an empty group, and a number that is none or not finite; names the row, counted as a
 /// spreadsheet does: the header is row 1.
 pub fn read_records(path: &Path) -> Result<Vec<Record>> {
+    ensure!(!path.is_dir(), "{} is a folder; name a file of records, of a run its records.csv", path.display());
     let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
     parse_records(file, &path.display().to_string())
 }
@@ -178,12 +179,16 @@ impl Columns {
             return Ok(Columns(found));
         }
         // The other tables of a run folder are not what statistics are computed from.
-        let hint = if ["gap", "p_adjusted", "mean"].iter().any(|name| header.contains(name)) {
-            ", as it is a table of results; give the records.csv that lies beside it"
-        } else {
-            "; every row is one scored answer: its group, its context and its score"
-        };
-        bail!("{file} lacks the column {}{hint} (it has {})", missing.join(", "), header.join(", "))
+        ensure!(
+            !["gap", "p_adjusted", "mean"].iter().any(|name| header.contains(name)),
+            "{file} lacks the column {}, as it is a table of results; give the records.csv that lies beside it",
+            missing.join(", ")
+        );
+        bail!(
+            "{file} lacks the column {}; every row is one scored answer: its group, its context and its score (it has {})",
+            missing.join(", "),
+            if header.is_empty() { "no columns".into() } else { header.join(", ") }
+        )
     }
 
     fn cell<'l>(&self, line: &'l csv::StringRecord, column: &str) -> Option<&'l str> {

@@ -16,8 +16,11 @@ pub fn of_tables(tables: &Tables, outcomes: &[String], axes: &[String]) -> Vec<S
     let mut findings = Vec::new();
     for outcome in outcomes {
         for axis in axes {
-            let gaps: Vec<&GapRow> =
-                tables.gaps.iter().filter(|gap| gap.axis == *axis && gap.scorer == *outcome).collect();
+            let gaps: Vec<&GapRow> = tables
+                .gaps
+                .iter()
+                .filter(|gap| gap.axis == *axis && gap.scorer == *outcome && gap.verdict.is_some())
+                .collect();
             let about = format!("{outcome} by {axis}");
             match gaps.as_slice() {
                 [] => {}
