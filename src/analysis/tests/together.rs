@@ -217,7 +217,7 @@ fn a_million_records_are_looked_at_together_in_seconds() {
     }
     let mut declared = plan(&rows, Some("a"), Some(0.05));
     declared.resamples = Plan::RESAMPLES;
-    let blocks = blocks(&rows, &declared).unwrap();
+    let blocks = checked_blocks(&rows, &declared).unwrap();
     let timed = |what: &str, work: &dyn Fn() -> usize| {
         let start = std::time::Instant::now();
         let count = work();
