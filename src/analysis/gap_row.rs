@@ -28,7 +28,7 @@ pub struct GapRow {
     pub suite: String,
     pub axis: String,
     pub group: String,
-    /// The group compared with, or [`REST`].
+    /// The group compared with, or [`super::REST`].
     pub reference: String,
     pub scorer: String,
     /// Clusters that have every group of the contrast.
