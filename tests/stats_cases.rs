@@ -399,3 +399,35 @@ fn equivalence_tests_agree_with_statsmodels() {
         assert_eq!(verdict(&evidence, margin, 1.0, alpha).as_str(), want["verdict_t"].as_str().unwrap(), "{name}");
     }
 }
+
+#[test]
+fn rows_of_gaps_have_the_equivalence_test_of_the_reference() {
+    for case in cases("tost") {
+        let (name, want) = (case["name"].as_str().unwrap(), &case["expected"]);
+        let side = |group: &str, key: &str| -> Vec<Record> {
+            let record = |(context, score): (usize, f64)| Record {
+                suite: "cases".into(),
+                model: "m".into(),
+                template: "t".into(),
+                context: format!("c{context:03}").into(),
+                axis: "axis".into(),
+                group: group.into(),
+                term: "x".into(),
+                sample: 0,
+                scorer: "score".into(),
+                score: Some(score),
+            };
+            numbers(&case["input"][key]).into_iter().enumerate().map(record).collect()
+        };
+        let records = [side("a", "a"), side("b", "b")].concat();
+        let mut plan = Plan::of_records(records.iter(), 0);
+        plan.axes[0].reference = Some("b".into());
+        plan.scorers[0].range = (-1.0, 1.0);
+        plan.scorers[0].margin = case["input"]["margin"].as_f64();
+        let row = &analyze(&records, &plan).unwrap().gaps[0];
+        check(name, row.gap, &want["gap"], DEFAULT);
+        check(name, row.p_equivalence, &want["p_tost"], DEFAULT);
+        let least = min_clusters(row.margin.unwrap(), 2.0, 0.05);
+        assert_eq!(row.clusters_least, least, "{name}");
+    }
+}

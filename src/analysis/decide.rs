@@ -2,7 +2,7 @@
 
 use super::{GapRow, Status, Verdict};
 use crate::stats::adjust::holm;
-use crate::stats::equivalence::{Evidence, min_clusters, verdict};
+use crate::stats::equivalence::{Evidence, min_clusters, tost_of, verdict};
 use crate::stats::power::{POWER, clusters_for_equivalence};
 use crate::stats::scorer_offset::Offset;
 
@@ -86,7 +86,12 @@ fn is_explained(row: &GapRow) -> bool {
 
 /// What a sentence about the verdict needs beside it.
 fn explain(row: &mut GapRow, alpha: f64) {
+    (row.p_equivalence, row.clusters_least) = (None, None);
     let Some(margin) = row.margin else { return };
+    row.clusters_least = min_clusters(margin, row.width, alpha);
+    if let (Some(gap), Some(se), Some(df)) = (row.gap, row.se, row.df) {
+        row.p_equivalence = tost_of(gap, se, df, margin).map(|tost| tost.p);
+    }
     row.at_least_margin = row.low.is_some_and(|low| low > margin) || row.high.is_some_and(|high| high < -margin);
     row.clusters_needed = None;
     row.more_terms_needed = false;
@@ -95,7 +100,7 @@ fn explain(row: &mut GapRow, alpha: f64) {
     if row.verdict != Some(Verdict::Inconclusive) || !is_short_of_data {
         return;
     }
-    let Some(least) = min_clusters(margin, row.width, alpha) else { return };
+    let Some(least) = row.clusters_least else { return };
     let terms = row.se_terms.unwrap_or(0.0);
     row.clusters_needed = clusters_for_equivalence(row.sd.unwrap_or(0.0), terms * terms, margin, alpha, POWER, least);
     row.more_terms_needed = row.clusters_needed.is_none();

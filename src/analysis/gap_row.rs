@@ -121,6 +121,10 @@ pub struct GapRow {
     /// 95 % of the gaps between two halves of the reference's own terms; from four terms on.
     pub aa_low: Option<f64>,
     pub aa_high: Option<f64>,
+    /// p of a gap outside ±margin: the larger of two one-sided t tests. The verdict goes by the 90 % interval, which can be wider than t's.
+    pub p_equivalence: Option<f64>,
+    /// Clusters below which nothing is called equivalent at this margin.
+    pub clusters_least: Option<usize>,
 }
 
 /// What the numbers of a gap rest on.

@@ -102,6 +102,8 @@ pub fn gap(row: &GapRow) -> Cells<'_> {
             ("discordant_below", Cell::Count(row.discordant_below)),
             ("aa_low", Cell::Number(row.aa_low)),
             ("aa_high", Cell::Number(row.aa_high)),
+            ("p_equivalence", Cell::Number(row.p_equivalence)),
+            ("clusters_least", Cell::Count(row.clusters_least)),
         ],
     )
 }

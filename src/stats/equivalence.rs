@@ -85,10 +85,16 @@ pub struct Tost {
 pub fn tost(differences: &[f64], margin: f64) -> Option<Tost> {
     super::effect::d_z(differences)?;
     let n = differences.len() as f64;
-    let se = means::sd(differences)? / n.sqrt();
-    let centre = means::mean(differences)?;
+    tost_of(means::mean(differences)?, means::sd(differences)? / n.sqrt(), n - 1.0, margin)
+}
+
+/// [`tost()`] of a mean with its standard error and degrees of freedom; `None` without an error.
+pub fn tost_of(centre: f64, se: f64, df: f64, margin: f64) -> Option<Tost> {
+    if se.is_nan() || se <= 0.0 {
+        return None;
+    }
     let (t_lower, t_upper) = ((centre + margin) / se, (centre - margin) / se);
-    let (p_lower, p_upper) = (t_upper_p(t_lower, n - 1.0), t_upper_p(-t_upper, n - 1.0));
+    let (p_lower, p_upper) = (t_upper_p(t_lower, df), t_upper_p(-t_upper, df));
     Some(Tost { t_lower, p_lower, t_upper, p_upper, p: p_lower.max(p_upper) })
 }
 
