@@ -59,18 +59,19 @@ pub(super) struct Count<'a> {
 fn check_records(records: &[Record], plan: &Plan) -> Result<()> {
     let Some(first) = records.first() else { return Ok(()) };
     for (index, record) in records.iter().enumerate() {
-        let place = format!("record {} (row {} of the file with its header)", index + 1, index + 2);
+        let place = || format!("record {} (row {} of the file with its header)", index + 1, index + 2);
         if *record.suite != *plan.suite {
             bail!(
-                "{place}: suite is {:?}, but the plan is for {:?}; analyse each suite by itself",
+                "{}: suite is {:?}, but the plan is for {:?}; analyse each suite by itself",
+                place(),
                 record.suite,
                 plan.suite
             );
         }
         if record.model != first.model {
-            bail!("{place}: model is {:?} after {:?}; analyse each model by itself", record.model, first.model);
+            bail!("{}: model is {:?} after {:?}; analyse each model by itself", place(), record.model, first.model);
         }
-        plan.check_score(record).with_context(|| place)?;
+        plan.check_score(record).with_context(place)?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use super::effect::{self, Cells};
 use super::{Block, GapRow, Plan, REST, Status, Unit};
 use crate::stats::effect::d_z;
 use crate::stats::gap::{Contrast, Gap, paired_gap};
-use crate::stats::interval::{BootstrapT, clipped, critical_value, rule_of_three};
+use crate::stats::interval::{BootstrapT, clipped};
 use crate::stats::matrix::Matrix;
 use crate::stats::means;
 use crate::stats::permutation::{sign_flip, smallest_p};
@@ -28,20 +28,17 @@ pub(super) struct Estimate<'a> {
     pub(super) others: Vec<&'a str>,
     unit: Unit,
     pub(super) gap: Option<Gap>,
-    /// What halves of the reference's terms differ by.
-    band: Option<(f64, f64)>,
 }
 
 /// One estimate for every group but the reference, by name.
 pub(super) fn estimates<'a>(block: &'a Block<'a>, plan: &Plan) -> Vec<Estimate<'a>> {
     let axis = &block.axis;
-    let band = effect::band(block, plan);
     let groups = axis.groups.iter().map(String::as_str);
     let tested = groups.filter(|group| axis.reference.as_deref() != Some(group));
     let estimates = tested.map(|group| {
         let groups = axis.groups.iter().map(String::as_str);
         let others = axis.others(group, groups, |other| block.scores.group(other).is_some());
-        let mut estimate = Estimate { block, group, others, unit: plan.generalise_to, gap: None, band };
+        let mut estimate = Estimate { block, group, others, unit: plan.generalise_to, gap: None };
         estimate.gap = estimate.paired(&block.scores, block.scorer.width());
         estimate
     });
@@ -56,9 +53,7 @@ impl Estimate<'_> {
     }
 
     fn contrast(&self, matrix: &Matrix) -> Option<Contrast> {
-        let group = matrix.group(self.group)?;
-        let others: Vec<usize> = self.others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
-        (!others.is_empty()).then_some(Contrast { group, others, paired: self.block.axis.paired })
+        Contrast::named(matrix, self.group, &self.others, self.block.axis.paired)
     }
 
     fn of_unit<'m>(&self, matrix: &'m Matrix, contrast: &Contrast) -> Cow<'m, Matrix> {
@@ -119,7 +114,6 @@ impl Estimate<'_> {
             if let Some(cells) = self.cells(gap) {
                 effect::fill(&mut row, self.block, &cells, &gap.differences);
             }
-            (row.aa_low, row.aa_high) = (self.band.map(|(low, _)| low), self.band.map(|(_, high)| high));
         }
         row
     }
@@ -144,7 +138,7 @@ impl Estimate<'_> {
     }
 
     fn fill_error(&self, row: &mut GapRow, gap: &Gap, plan: &Plan, tests: usize) {
-        let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return };
+        let Some(error) = gap.error else { return };
         let flips = flips(plan, tests);
         row.se = Some(error.se);
         row.df = Some(error.df);
@@ -157,19 +151,15 @@ impl Estimate<'_> {
         row.p = p(gap, flips, &self.address(plan), "sign flip");
         let (level, level90) = (1.0 - plan.alpha, 1.0 - 2.0 * plan.alpha);
         let clusters = gap.clusters.len();
-        let halves = if error.se > 0.0 {
+        row.status = Status::ZeroVariance;
+        let mut bootstrap = None;
+        if error.se > 0.0 {
             row.status = Status::Ok;
             row.d_z = d_z(&gap.differences);
-            let key = self.address(plan).key("bootstrap-t");
-            let bootstrap = BootstrapT::of(&gap.differences, plan.resamples, &key);
-            let half = |level| critical_value(error.df, level, bootstrap.as_ref()) * error.se;
-            (Some(half(level)), Some(half(level90)))
-        } else {
-            row.status = Status::ZeroVariance;
-            (rule_of_three(row.width, clusters, level), rule_of_three(row.width, clusters, level90))
-        };
-        (row.low, row.high) = limits(centre, halves.0, row.width);
-        (row.low90, row.high90) = limits(centre, halves.1, row.width);
+            bootstrap = BootstrapT::of(&gap.differences, plan.resamples, &self.address(plan).key("bootstrap-t"));
+        }
+        (row.low, row.high) = gap.interval(level, row.width, bootstrap.as_ref()).unzip();
+        (row.low90, row.high90) = gap.interval(level90, row.width, bootstrap.as_ref()).unzip();
         let alpha = plan.alpha / tests as f64;
         if smallest_p(clusters, flips) <= alpha {
             row.mde = minimum_detectable_effect(error.se, error.df, alpha, POWER);
@@ -187,14 +177,7 @@ impl Estimate<'_> {
         (row.refused, row.reference_refused) = (Some(own), Some(of_others));
         let Some(gap) = self.paired(unrefused, row.width) else { return };
         row.gap_unrefused = gap.gap;
-        let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return };
-        let level = 1.0 - plan.alpha;
-        let half = if error.se > 0.0 {
-            Some(critical_value(error.df, level, None) * error.se)
-        } else {
-            rule_of_three(row.width, gap.clusters.len(), level)
-        };
-        (row.unrefused_low, row.unrefused_high) = limits(centre, half, row.width);
+        (row.unrefused_low, row.unrefused_high) = gap.interval(1.0 - plan.alpha, row.width, None).unzip();
     }
 
     /// The same gap path on the share of unscored records, without adjustment.

@@ -1,6 +1,8 @@
 //! Puts effect sizes beside a gap: in units of its spread, in ranks, in log odds; and the gaps that names alone make.
 
-use super::{Block, GapRow, Plan};
+use rayon::prelude::*;
+
+use super::{Block, GapRow, Plan, Status};
 use crate::stats::effect;
 use crate::stats::gap::NO_SPREAD;
 use crate::stats::half_splits::half_splits;
@@ -40,6 +42,17 @@ pub(super) fn fill(row: &mut GapRow, block: &Block<'_>, cells: &Cells, differenc
                 let (above, below) = effect::discordant(differences, tie);
                 (row.discordant_above, row.discordant_below) = (Some(above), Some(below));
             }
+        }
+    }
+}
+
+/// Puts the A/A band of each block beside its gaps; whoever needs the gaps alone does not pay for it.
+pub(super) fn add_bands(rows: &mut [GapRow], blocks: &[Block<'_>], plan: &Plan) {
+    let bands: Vec<_> = blocks.par_iter().map(|block| band(block, plan)).collect();
+    for (block, (low, high)) in blocks.iter().zip(bands).filter_map(|(block, band)| Some((block, band?))) {
+        let is_of = |row: &&mut GapRow| (&row.axis, &row.scorer) == (&block.axis.name, &block.scorer.name);
+        for row in rows.iter_mut().filter(is_of).filter(|row| row.status != Status::MissingGroup) {
+            (row.aa_low, row.aa_high) = (Some(low), Some(high));
         }
     }
 }

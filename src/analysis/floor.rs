@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{AxisPlan, Beside, Plan, REST, Unit};
-use crate::record::{PairRow, Record};
+use super::{Beside, Block, Plan, REST, Unit};
+use crate::record::PairRow;
 use crate::stats::means;
 use crate::stats::noise_floor::{Apart, Draw, NoiseFloor, noise_floor};
 use crate::stats::random::Address;
@@ -69,16 +69,9 @@ impl FloorStatus {
 }
 
 /// A row a gap for every scorer of the records, and for every metric of pairs.
-pub(super) fn rows(records: &[Record], plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
-    let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
-    for record in records {
-        by_block.entry((&record.axis, &record.scorer)).or_default().push(record);
-    }
-    let blocks: Vec<_> = by_block.into_iter().collect();
-    let mut rows: Vec<FloorRow> = blocks
-        .into_par_iter()
-        .flat_map_iter(|((axis, scorer), records)| of_scores(&plan.axis(axis), scorer, &records, plan, beside))
-        .collect();
+pub(super) fn rows(blocks: &[Block<'_>], plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
+    let with_records = blocks.par_iter().filter(|block| !block.records.is_empty());
+    let mut rows: Vec<FloorRow> = with_records.flat_map_iter(|block| of_scores(block, plan, beside)).collect();
     let mut by_metric: BTreeMap<[&str; 4], Vec<&PairRow>> = BTreeMap::new();
     for pair in &beside.pairs {
         by_metric.entry([&pair.axis, &pair.group, &pair.reference, &pair.metric]).or_default().push(pair);
@@ -100,33 +93,20 @@ pub(super) fn rows(records: &[Record], plan: &Plan, beside: &Beside) -> Vec<Floo
 /// Group → its answers in one cluster.
 type Cluster<'a> = BTreeMap<&'a str, Vec<Draw<'a>>>;
 
-fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
-    let mut sorted: Vec<&Record> = records.iter().copied().filter(|record| record.score.is_some()).collect();
-    sorted.sort_by(|a, b| {
-        (&a.template, &a.context, &a.group, &a.term, a.sample).cmp(&(
-            &b.template,
-            &b.context,
-            &b.group,
-            &b.term,
-            b.sample,
-        ))
-    });
-    let scores: Vec<f64> = sorted.iter().filter_map(|record| record.score).collect();
+fn of_scores(block: &Block<'_>, plan: &Plan, beside: &Beside) -> Vec<FloorRow> {
+    let (axis, scored) = (&block.axis, block.scored());
+    let scores: Vec<f64> = scored.iter().filter_map(|record| record.score).collect();
     let mut clusters: BTreeMap<(&str, &str), Cluster<'_>> = BTreeMap::new();
-    for (item, record) in sorted.iter().enumerate() {
+    for (item, record) in scored.iter().enumerate() {
         let draw = Draw { term: &record.term, sample: record.sample, item };
         let cluster = clusters.entry((&record.template, &record.context)).or_default();
         cluster.entry(&record.group).or_default().push(draw);
     }
-    let mut groups: Vec<&str> = records.iter().map(|record| &*record.group).collect();
-    groups.extend(axis.groups.iter().map(String::as_str));
-    groups.sort_unstable();
-    groups.dedup();
-    let width = plan.scorer(scorer).map_or(f64::INFINITY, |scorer| scorer.width());
-    let tested = groups.iter().filter(|group| axis.reference.as_deref() != Some(**group));
+    let groups = || axis.groups.iter().map(String::as_str);
+    let tested = groups().filter(|group| axis.reference.as_deref() != Some(group));
     let rows = tested.map(|group| {
         let has_score = |other: &str| clusters.values().any(|cluster| cluster.contains_key(other));
-        let others = axis.others(group, groups.iter().copied(), has_score);
+        let others = axis.others(group, groups(), has_score);
         let apart: Vec<(&str, Apart)> = clusters
             .iter()
             .filter_map(|((template, _), cluster)| {
@@ -139,8 +119,8 @@ fn of_scores(axis: &AxisPlan, scorer: &str, records: &[&Record], plan: &Plan, be
         row(
             &by_unit(apart, plan.generalise_to),
             plan,
-            [&axis.name, group, axis.reference.as_deref().unwrap_or(REST), scorer],
-            width,
+            [&axis.name, group, axis.reference.as_deref().unwrap_or(REST), &block.scorer.name],
+            block.scorer.width(),
         )
     });
     rows.collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rayon::prelude::*;
 
-use super::{AxisPlan, Plan, REST, ScorerPlan};
+use super::{Block, Plan, REST};
 use crate::record::Record;
 use crate::stats::bootstrap::{bca, sum};
 use crate::stats::fairness::{Fairness, METRICS, OfPrompt, share_above};
@@ -43,21 +43,10 @@ pub struct LiteratureRow {
 /// By group, for scorers in [0, 1]: `fraction_0.5`, and of K ≥ 2 samples a prompt `expected_maximum_kK` and `probability_0.5_kK`
 /// ([`OfPrompt`], means over prompts, terms and clusters in turn). Of group and reference: `weak_parity_0.5`, the difference without sign of their shares of answers
 /// above .5. Of all groups but controls, over clusters that have them all: [`METRICS`].
-pub(super) fn rows(records: &[Record], plan: &Plan) -> Vec<LiteratureRow> {
-    let mut by_block: BTreeMap<(&str, &str), Vec<&Record>> = BTreeMap::new();
-    for record in records.iter().filter(|record| record.score.is_some()) {
-        by_block.entry((&record.axis, &record.scorer)).or_default().push(record);
-    }
-    let blocks: Vec<_> = by_block.into_iter().collect();
-    let mut rows: Vec<LiteratureRow> = blocks
-        .into_par_iter()
-        .filter_map(|((axis, scorer), records)| {
-            let axis = plan.axis(axis);
-            let block = Block { plan, scorer: plan.scorer(scorer)?, cells: cells(records), axis: &axis };
-            (!axis.crossed).then(|| block.rows())
-        })
-        .flatten_iter()
-        .collect();
+pub(super) fn rows(blocks: &[Block<'_>], plan: &Plan) -> Vec<LiteratureRow> {
+    let uncrossed = blocks.par_iter().filter(|block| !block.axis.crossed);
+    let published = uncrossed.map(|block| Published { plan, block, cells: cells(&block.scored()) });
+    let mut rows: Vec<LiteratureRow> = published.flat_map_iter(|published| published.rows()).collect();
     rows.sort_by(|a, b| {
         (&a.axis, &a.group, &a.scorer, &a.statistic).cmp(&(&b.axis, &b.group, &b.scorer, &b.statistic))
     });
@@ -77,16 +66,20 @@ struct Cell {
 /// (template, context) → group → cell.
 type Cells<'a> = BTreeMap<(&'a str, &'a str), BTreeMap<&'a str, Cell>>;
 
-fn cells(mut records: Vec<&Record>) -> Cells<'_> {
+/// `records` have a score each and are sorted by place.
+fn cells<'a>(records: &[&'a Record]) -> Cells<'a> {
     fn place(record: &Record) -> [&str; 4] {
         [&record.template, &record.context, &record.group, &record.term]
     }
-    records.sort_unstable_by(|a, b| place(a).cmp(&place(b)).then(a.score.partial_cmp(&b.score).expect("not NaN")));
+    let scores = |answers: &[&Record]| {
+        let mut scores: Vec<f64> = answers.iter().filter_map(|record| record.score).collect();
+        scores.sort_unstable_by(f64::total_cmp);
+        scores
+    };
     let mut cells: Cells<'_> = BTreeMap::new();
     for of_cell in records.chunk_by(|a, b| place(a)[..3] == place(b)[..3]) {
         let prompts = of_cell.chunk_by(|a, b| a.term == b.term);
-        let prompts: Vec<Vec<f64>> =
-            prompts.map(|answers| answers.iter().filter_map(|record| record.score).collect()).collect();
+        let prompts: Vec<Vec<f64>> = prompts.map(scores).collect();
         let [template, context, group, _] = place(of_cell[0]);
         if let Some(cell) = Cell::of(&prompts) {
             cells.entry((template, context)).or_default().insert(group, cell);
@@ -115,24 +108,24 @@ impl Cell {
     }
 }
 
-struct Block<'a> {
+/// One axis under one scorer, with its cells.
+struct Published<'a> {
     plan: &'a Plan,
-    axis: &'a AxisPlan,
-    scorer: &'a ScorerPlan,
+    block: &'a Block<'a>,
     cells: Cells<'a>,
 }
 
-impl Block<'_> {
+impl Published<'_> {
     fn rows(&self) -> Vec<LiteratureRow> {
         let mut groups: Vec<&str> = self.cells.values().flat_map(|cells| cells.keys().copied()).collect();
         groups.sort_unstable();
         groups.dedup();
         let mut rows = Vec::new();
-        if self.scorer.range == (0.0, 1.0) {
+        if self.block.scorer.range == (0.0, 1.0) {
             groups.iter().for_each(|group| self.push_prompts(group, &mut rows));
             groups.iter().for_each(|group| rows.extend(self.weak_parity(group, &groups)));
         }
-        groups.retain(|group| !self.axis.controls.iter().any(|control| control == group));
+        groups.retain(|group| !self.block.axis.controls.iter().any(|control| control == group));
         rows.extend(self.of_all(&groups));
         rows
     }
@@ -140,20 +133,20 @@ impl Block<'_> {
     fn row(&self, [group, reference]: [&str; 2], statistic: &str, clusters: usize) -> LiteratureRow {
         LiteratureRow {
             suite: self.plan.suite.clone(),
-            axis: self.axis.name.clone(),
+            axis: self.block.axis.name.clone(),
             group: group.to_owned(),
             reference: reference.to_owned(),
-            scorer: self.scorer.name.clone(),
+            scorer: self.block.scorer.name.clone(),
             statistic: statistic.to_owned(),
             clusters,
-            width: self.scorer.width(),
+            width: self.block.scorer.width(),
             ..LiteratureRow::default()
         }
     }
 
     fn address<'b>(&'b self, pair: [&'b str; 2]) -> Address<'b> {
         let Plan { seed, suite, .. } = self.plan;
-        Address { seed: *seed, suite, axis: &self.axis.name, pair, scorer: &self.scorer.name }
+        Address { seed: *seed, suite, axis: &self.block.axis.name, pair, scorer: &self.block.scorer.name }
     }
 
     fn resamples(&self) -> usize {
@@ -189,16 +182,16 @@ impl Block<'_> {
 
     /// `None` for the reference itself.
     fn weak_parity(&self, group: &str, groups: &[&str]) -> Option<LiteratureRow> {
-        if self.axis.reference.as_deref() == Some(group) {
+        if self.block.axis.reference.as_deref() == Some(group) {
             return None;
         }
-        let others = self.axis.others(group, groups.iter().copied(), |_| true);
+        let others = self.block.axis.others(group, groups.iter().copied(), |_| true);
         let shares = |cells: &BTreeMap<&str, Cell>| {
             let others: Option<Vec<f64>> = others.iter().map(|other| Some(cells.get(other)?.above)).collect();
             Some([1.0, cells.get(group)?.above, means::mean(&others?)?])
         };
         let clusters: Vec<[f64; 3]> = self.cells.values().filter_map(shares).collect();
-        let reference = self.axis.reference.as_deref().unwrap_or(REST);
+        let reference = self.block.axis.reference.as_deref().unwrap_or(REST);
         let row = self.row([group, reference], "weak_parity_0.5", clusters.len());
         let value = |sums: &[f64; 3]| (sums[0] > 0.0).then(|| (sums[1] - sums[2]).abs() / sums[0]);
         Some(self.with_interval(row, &clusters, value))

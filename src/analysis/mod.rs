@@ -111,13 +111,13 @@ pub fn analyze_beside(records: &[Record], plan: &Plan, beside: &Beside) -> Resul
     groups.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     Ok(Tables {
         groups,
-        floors: floor::rows(records, plan, beside),
+        floors: floor::rows(&blocks, plan, beside),
         omnibus: omnibus::rows(&blocks, plan),
         distributions: distribution::rows(&blocks, plan),
         agreements: beside::agreements(&gaps),
         intersections: intersections::rows(&blocks, plan),
         slices: slices::rows(&blocks, plan),
-        literature: literature::rows(records, plan),
+        literature: literature::rows(&blocks, plan),
         gaps,
     })
 }
@@ -142,6 +142,7 @@ fn gap_rows(blocks: &[Block<'_>], plan: &Plan, offsets: &[OffsetRow], elsewhere:
     let family = estimates.iter().filter(|estimate| estimate.is_in_family()).count() + elsewhere;
     let mut rows: Vec<GapRow> = estimates.par_iter().map(|estimate| estimate.row(plan, family)).collect();
     rows.iter_mut().for_each(|row| beside::add_offset(row, offsets, plan.alpha));
+    effect::add_bands(&mut rows, blocks, plan);
     decide(&mut rows, plan.alpha);
     rows.sort_by(|a, b| (&a.suite, &a.axis, &a.group, &a.scorer).cmp(&(&b.suite, &b.axis, &b.group, &b.scorer)));
     rows

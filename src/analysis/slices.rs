@@ -6,7 +6,7 @@ use super::contrast::p;
 use super::{Block, Plan, REST, Status};
 use crate::stats::adjust::benjamini_hochberg;
 use crate::stats::gap::{Contrast, paired_gap_over};
-use crate::stats::interval::{BootstrapT, clipped, critical_value, rule_of_three};
+use crate::stats::interval::BootstrapT;
 use crate::stats::random::Address;
 
 /// Suites with more templates have no slices: nobody reads them.
@@ -62,10 +62,7 @@ fn of_block(block: &Block<'_>, plan: &Plan) -> Vec<SliceRow> {
     let mut rows = Vec::new();
     for group in groups().filter(|group| axis.reference.as_deref() != Some(group)) {
         let others = axis.others(group, groups(), |other| block.scores.group(other).is_some());
-        let index = |name: &str| block.scores.group(name);
-        let others: Option<Vec<usize>> = others.iter().map(|other| index(other)).collect();
-        let (Some(own), Some(others)) = (index(group), others.filter(|others| !others.is_empty())) else { continue };
-        let contrast = Contrast { group: own, others, paired: axis.paired };
+        let Some(contrast) = Contrast::named(&block.scores, group, &others, axis.paired) else { continue };
         for (template, clusters) in &templates {
             rows.push(row(block, plan, group, &contrast, template, clusters.clone()));
         }
@@ -96,7 +93,7 @@ fn row(
         width,
         ..SliceRow::default()
     };
-    let (Some(centre), Some(error)) = (gap.gap, gap.error) else { return row };
+    let Some(error) = gap.error else { return row };
     let address = Address {
         seed: plan.seed,
         suite: &plan.suite,
@@ -106,17 +103,13 @@ fn row(
     };
     row.p = p(&gap, plan.resamples, &address, &format!("sign flip of {template}"));
     let level = 1.0 - plan.alpha;
-    let half = if error.se > 0.0 {
+    row.status = Status::ZeroVariance;
+    let mut bootstrap = None;
+    if error.se > 0.0 {
         row.status = Status::Ok;
         let key = address.key(&format!("bootstrap-t of {template}"));
-        let bootstrap = BootstrapT::of(&gap.differences, plan.resamples.min(RESAMPLES), &key);
-        Some(critical_value(error.df, level, bootstrap.as_ref()) * error.se)
-    } else {
-        row.status = Status::ZeroVariance;
-        rule_of_three(width, row.clusters, level)
-    };
-    if let Some((low, high)) = half.map(|half| clipped(centre, half, width)) {
-        (row.low, row.high) = (Some(low), Some(high));
+        bootstrap = BootstrapT::of(&gap.differences, plan.resamples.min(RESAMPLES), &key);
     }
+    (row.low, row.high) = gap.interval(level, width, bootstrap.as_ref()).unzip();
     row
 }

@@ -6,7 +6,7 @@ use super::policy::{Counted, Family, OnInconclusive, Policy, Selector, Waiver};
 use crate::date::Date;
 use crate::suite::Place;
 use crate::suite::files::{self, Places};
-use crate::suite::grammar::{Form, Shape, may, must};
+use crate::suite::grammar::{Field, Form, Shape, may, must};
 use crate::suite::problem::SuiteProblems;
 use crate::suite::reader::{Fields, MOST_YAML, Reader};
 use crate::suite::yaml::{Node, parse};
@@ -21,12 +21,16 @@ static POLICY: Form = Form {
     ],
 };
 
+const SUITE: Field = may("suite", Shape::Text, "The suite's name; every suite when left out.");
+const AXIS: Field = may("axis", Shape::Text, "Every axis when left out.");
+const GROUP: Field = may("group", Shape::Text, "Every group when left out.");
+
 static COUNTED: Form = Form {
     name: "counted",
     fields: &[
-        may("suite", Shape::Text, "The suite's name; every suite when left out."),
-        may("axis", Shape::Text, "Every axis when left out."),
-        may("group", Shape::Text, "Every group when left out."),
+        SUITE,
+        AXIS,
+        GROUP,
         may("score", Shape::Text, "Every declared outcome when left out."),
         may("margin", Shape::Number, "In place of the suite's, in the score's unit."),
     ],
@@ -35,9 +39,9 @@ static COUNTED: Form = Form {
 static WAIVER: Form = Form {
     name: "waiver",
     fields: &[
-        may("suite", Shape::Text, "The suite's name; every suite when left out."),
-        may("axis", Shape::Text, "Every axis when left out."),
-        may("group", Shape::Text, "Every group when left out."),
+        SUITE,
+        AXIS,
+        GROUP,
         may("score", Shape::Text, "Every score when left out."),
         must("owner", Shape::Text, "Who answers for it."),
         must("reason", Shape::Text, "Why it is tolerated."),

@@ -2,10 +2,9 @@
 
 use super::equivalence::min_clusters;
 use super::gap::{Contrast, Gap, NO_SPREAD, paired_gap};
-use super::interval::rule_of_three;
 use super::matrix::{Matrix, Sample};
 use super::means;
-use super::student::{t_quantile, t_upper_p};
+use super::student::t_upper_p;
 
 /// The cells of two versions, of the terms that both have a score for; clusters, groups and terms are the same in all four.
 #[derive(Debug, Clone, PartialEq)]
@@ -119,7 +118,7 @@ impl Change {
     /// The end of the two-sided interval: with a one-sided limit the bound fails in 9.9 % instead of 5 % of cases at gap_A = 0. Without
     /// spread the half-width is the rule of three of the score's range.
     pub fn upper(&self, level: f64) -> Option<f64> {
-        let (change, total) = (self.half(&self.change, level)?, self.half(&self.total, level)?);
+        let (change, total) = (self.change.half(level, self.width, None)?, self.total.half(level, self.width, None)?);
         let (of_change, of_total) = (self.change.gap?, self.total.gap?);
         let ends = signs(self.base.gap?).iter().map(|&sign| (sign * of_change + change).max(total - sign * of_total));
         Some(ends.fold(f64::NEG_INFINITY, f64::max).min(self.width))
@@ -151,14 +150,6 @@ impl Change {
         } else {
             1.0
         })
-    }
-
-    fn half(&self, gap: &Gap, level: f64) -> Option<f64> {
-        let error = gap.error?;
-        match error.se > 0.0 {
-            true => Some(t_quantile(0.5 + 0.5 * level, error.df) * error.se),
-            false => rule_of_three(self.width, gap.clusters.len(), level),
-        }
     }
 
     fn finite_width(&self) -> f64 {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::interval::{BootstrapT, clipped, critical_value, rule_of_three};
 use super::matrix::{Cell, Matrix};
 use super::means::{self, sum};
 
@@ -57,6 +58,12 @@ pub struct Error {
 }
 
 impl Contrast {
+    /// The contrast of groups by name; `None` where one of them is not in the matrix, or there is nothing to compare with.
+    pub fn named(matrix: &Matrix, group: &str, others: &[&str], paired: bool) -> Option<Contrast> {
+        let others: Vec<usize> = others.iter().map(|other| matrix.group(other)).collect::<Option<_>>()?;
+        (!others.is_empty()).then_some(Contrast { group: matrix.group(group)?, others, paired })
+    }
+
     fn groups(&self) -> impl Iterator<Item = (usize, f64)> {
         let share = -1.0 / self.others.len() as f64;
         std::iter::once((self.group, 1.0)).chain(self.others.iter().map(move |&other| (other, share)))
@@ -185,6 +192,21 @@ impl TermVariance {
 }
 
 impl Gap {
+    /// Half-width of the interval at `level`: the [`critical_value`] times the error, and without spread the [`rule_of_three`] of a range of
+    /// `width`. `None` below two complete clusters.
+    pub fn half(&self, level: f64, width: f64, bootstrap: Option<&BootstrapT>) -> Option<f64> {
+        let error = self.error?;
+        match error.se > 0.0 {
+            true => Some(critical_value(error.df, level, bootstrap) * error.se),
+            false => rule_of_three(width, self.clusters.len(), level),
+        }
+    }
+
+    /// The gap ± [`Gap::half`], inside ±width.
+    pub fn interval(&self, level: f64, width: f64, bootstrap: Option<&BootstrapT>) -> Option<(f64, f64)> {
+        Some(clipped(self.gap?, self.half(level, width, bootstrap)?, width))
+    }
+
     /// Variance with whole templates as the unit over the variance with clusters: above 1.5, few templates drive the
     /// gap. `[T/(T−1) Σ_t (Σ_{c∈t} (D_c − gap))² / C²] / V_c`; `None` with one template or without spread.
     pub fn template_design_effect(&self, matrix: &Matrix) -> Option<f64> {

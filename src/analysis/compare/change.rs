@@ -5,7 +5,7 @@ use crate::analysis::contrast::{MISSINGNESS, flips, limits, p};
 use crate::analysis::{Plan, REST, Unit};
 use crate::stats::compare::{Change, Versions, change, levels};
 use crate::stats::gap::{Contrast, Gap, NO_SPREAD};
-use crate::stats::interval::{BootstrapT, critical_value, rule_of_three};
+use crate::stats::interval::{BootstrapT, rule_of_three};
 use crate::stats::matrix::Matrix;
 use crate::stats::means;
 use crate::stats::permutation::sign_flip;
@@ -51,16 +51,11 @@ impl Estimate<'_> {
 
     /// `None` where a side has nothing that both versions have.
     fn see(&self, versions: &Versions, width: f64) -> Option<Seen> {
-        let group = versions.change.group(self.group)?;
-        let others: Vec<usize> = self.others.iter().map(|other| versions.change.group(other)).collect::<Option<_>>()?;
-        if others.is_empty() {
-            return None;
-        }
-        let contrast = Contrast { group, others, paired: self.pair.axis.paired };
+        let contrast = Contrast::named(&versions.change, self.group, &self.others, self.pair.axis.paired)?;
         let versions = match self.unit {
             Unit::Contexts => versions.clone(),
             Unit::Templates => {
-                let groups: Vec<usize> = contrast.others.iter().copied().chain([group]).collect();
+                let groups: Vec<usize> = contrast.others.iter().copied().chain([contrast.group]).collect();
                 versions.by_template(&groups)
             }
         };
@@ -121,7 +116,7 @@ impl Estimate<'_> {
 
     fn fill_error(&self, row: &mut ComparisonRow, change: &Change, plan: &Plan, tests: usize) {
         let (Some(centre), Some(error)) = (change.change.gap, change.change.error) else { return };
-        let (address, level, clusters) = (self.address(plan), 1.0 - plan.alpha, change.change.clusters.len());
+        let (address, level) = (self.address(plan), 1.0 - plan.alpha);
         (row.se, row.df, row.sd) = (Some(error.se), Some(error.df), Some(error.sd));
         row.se_terms = Some(error.v_added.sqrt());
         row.p = p_of(&change.change, row.width, flips(plan, tests), &address, "sign flip of change");
@@ -129,15 +124,14 @@ impl Estimate<'_> {
         row.p_improvement = change.p_improvement();
         row.change_upper = change.upper(level);
         (row.correlation, row.se_unpaired) = (change.correlation(), change.se_unpaired());
-        let half = if error.se > 0.0 {
+        let mut bootstrap = None;
+        row.status = if self.pair.is_identical { ChangeStatus::Identical } else { ChangeStatus::ZeroVariance };
+        if error.se > 0.0 {
             row.status = ChangeStatus::Ok;
             let key = address.key("bootstrap-t of change");
-            let bootstrap = BootstrapT::of(&change.change.differences, plan.resamples, &key);
-            Some(critical_value(error.df, level, bootstrap.as_ref()) * error.se)
-        } else {
-            row.status = if self.pair.is_identical { ChangeStatus::Identical } else { ChangeStatus::ZeroVariance };
-            rule_of_three(row.width, clusters, level)
-        };
+            bootstrap = BootstrapT::of(&change.change.differences, plan.resamples, &key);
+        }
+        let half = change.change.half(level, row.width, bootstrap.as_ref());
         // Two gaps can be twice the range apart.
         (row.low, row.high) = limits(centre, half, 2.0 * row.width);
     }
